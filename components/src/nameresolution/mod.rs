@@ -1,0 +1,29 @@
+//! Name resolution: app ids to addresses of sidecars.
+
+use async_trait::async_trait;
+
+use crate::Result;
+
+#[derive(Debug, Clone, Default)]
+pub struct ResolveRequest {
+    pub app_id: String,
+    pub namespace: String,
+    /// The caller's internal port; what templates may use.
+    pub port: u16,
+}
+
+/// A name resolver. A sidecar's own registration is made by `build` and ended by [`Resolver::unregister`].
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// All known addresses (`host:port`), the one to try first in front. Never empty: an unknown id is
+    /// [`crate::ErrorKind::NotFound`].
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Vec<String>>;
+
+    /// The caller found `address` dead: it must not be offered again before it was seen alive anew.
+    fn forget(&self, _app_id: &str, _address: &str) {}
+
+    /// Takes this sidecar's own name back. Returns when peers can know it.
+    async fn unregister(&self) {}
+
+    async fn close(&self) {}
+}

@@ -1,0 +1,1 @@
+//! Pluggable components: other processes, reached over Unix sockets.

@@ -1,0 +1,92 @@
+//! From a type and a version to a built component.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::component::{Built, InitContext, Spec};
+use crate::{Error, Result};
+
+/// The future of a component that is being built.
+pub type Building = Pin<Box<dyn Future<Output = Result<Built>> + Send>>;
+
+type Constructor = Arc<dyn Fn(Spec, InitContext) -> Building + Send + Sync>;
+
+/// An implementation that can be built: what it understands and how it is made.
+#[derive(Clone)]
+pub struct Registration {
+    /// Property names that it reads, aliases included; used to notice misspelt ones. Empty: any name is its own affair.
+    pub properties: &'static [&'static str],
+    build: Constructor,
+}
+
+/// All implementations by type (`state.redis`) and version. A value, passed to whoever builds.
+#[derive(Clone, Default)]
+pub struct Registry {
+    entries: BTreeMap<(String, String), Registration>,
+}
+
+impl Registry {
+    /// Every implementation of this build.
+    pub fn builtin() -> Self {
+        let mut registry = Self::default();
+        crate::builtin::register(&mut registry);
+        registry
+    }
+
+    /// Adds `kind_and_name` in `version` (`v1`, ...). A later registration of the same pair replaces the earlier.
+    pub fn add<F, Fut>(&mut self, kind_and_name: &str, version: &str, properties: &'static [&'static str], build: F)
+    where
+        F: Fn(Spec, InitContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Built>> + Send + 'static,
+    {
+        let build: Constructor = Arc::new(move |spec, context| Box::pin(build(spec, context)));
+        self.entries.insert(key(kind_and_name, version), Registration { properties, build });
+    }
+
+    /// The implementation of a type and version, if there is one.
+    pub fn find(&self, kind_and_name: &str, version: &str) -> Option<&Registration> {
+        self.entries.get(&key(kind_and_name, version))
+    }
+
+    /// Builds a component; an unknown type is an error that says what exists of its kind.
+    pub async fn build(&self, spec: Spec, context: InitContext) -> Result<Built> {
+        let Some(registration) = self.find(&spec.kind_and_name, &spec.version) else {
+            return Err(Error::config(format!(
+                "couldn't find {}/{}; this build has {}",
+                spec.kind_and_name,
+                normal_version(&spec.version),
+                self.known(&spec.kind_and_name).join(", ")
+            )));
+        };
+        (registration.build)(spec, context).await
+    }
+
+    /// The types of the same kind as `kind_and_name`, each as `type/version`.
+    pub fn known(&self, kind_and_name: &str) -> Vec<String> {
+        let kind = kind_and_name.split('.').next().unwrap_or_default();
+        self.entries
+            .keys()
+            .filter(|(name, _)| name.split('.').next() == Some(kind))
+            .map(|(name, version)| format!("{name}/{version}"))
+            .collect()
+    }
+}
+
+/// The part before the first dot is case-sensitive, the rest is not (as daprd 1.18).
+fn key(kind_and_name: &str, version: &str) -> (String, String) {
+    let name = match kind_and_name.split_once('.') {
+        Some((kind, name)) => format!("{kind}.{}", name.to_ascii_lowercase()),
+        None => kind_and_name.to_owned(),
+    };
+    (name, normal_version(version))
+}
+
+/// `""` and `v0` mean `v1`.
+pub fn normal_version(version: &str) -> String {
+    match version.to_ascii_lowercase().as_str() {
+        "" | "v0" | "v1" => "v1".to_owned(),
+        other => other.to_owned(),
+    }
+}

@@ -1,0 +1,1 @@
+//! `state.in-memory`: the reference implementation.

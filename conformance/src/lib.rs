@@ -1,0 +1,1 @@
+//! Conformance of a sidecar: cases, real SDKs, real servers.

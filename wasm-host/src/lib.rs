@@ -1,0 +1,1 @@
+//! WebAssembly guests beside the building blocks: what a guest may call.
