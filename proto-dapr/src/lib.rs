@@ -11,6 +11,7 @@
 //! [`HashMap`](std::collections::HashMap), well-known types are those of [`prost_types`], and the wrappers
 //! (`google.protobuf.StringValue`, ...) are `Option`s of the plain Rust type.
 
+pub mod flatten;
 mod modules;
 
 pub use dapr::proto::common::v1 as common;
