@@ -1,8 +1,17 @@
 //! The list of implementations: one line each.
 
 use crate::registry::Registry;
+use crate::{pubsub, secretstores, state};
 
 /// Registers every implementation of this build.
 pub fn register(registry: &mut Registry) {
-    let _ = registry;
+    registry.add("pubsub.in-memory", "v1", pubsub::in_memory::PROPERTIES, pubsub::in_memory::build);
+    registry.add("secretstores.local.env", "v1", secretstores::local::env::PROPERTIES, secretstores::local::env::build);
+    registry.add(
+        "secretstores.local.file",
+        "v1",
+        secretstores::local::file::PROPERTIES,
+        secretstores::local::file::build,
+    );
+    registry.add("state.in-memory", "v1", state::in_memory::PROPERTIES, state::in_memory::build);
 }

@@ -12,6 +12,7 @@ pub mod component;
 pub mod conversation;
 pub mod crypto;
 pub mod error;
+pub mod go;
 pub mod metadata;
 pub mod nameresolution;
 pub mod pluggable;
@@ -19,6 +20,7 @@ pub mod pubsub;
 pub mod registry;
 pub mod secretstores;
 pub mod state;
+pub mod task;
 
 pub use component::{Built, InitContext, Spec};
 pub use error::{Error, ErrorKind, Result};

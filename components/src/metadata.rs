@@ -69,9 +69,9 @@ impl Properties {
             None | Some("") => Ok(None),
             Some(text) => match text.parse::<u64>() {
                 Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-                Err(_) => parse_go_duration(text)
-                    .map(Some)
-                    .ok_or_else(|| Error::config(format!("invalid value for {}: '{text}' is not a duration", names[0]))),
+                Err(_) => parse_go_duration(text).map(Some).ok_or_else(|| {
+                    Error::config(format!("invalid value for {}: '{text}' is not a duration", names[0]))
+                }),
             },
         }
     }
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn durations_are_go_text_or_seconds() {
-        let properties = Properties::new([("a".into(), "1m30s".into()), ("b".into(), "5".into()), ("c".into(), "x".into())]);
+        let properties =
+            Properties::new([("a".into(), "1m30s".into()), ("b".into(), "5".into()), ("c".into(), "x".into())]);
         assert_eq!(properties.duration(&["a"]).unwrap(), Some(Duration::from_secs(90)));
         assert_eq!(properties.duration(&["b"]).unwrap(), Some(Duration::from_secs(5)));
         assert!(properties.duration(&["c"]).is_err());

@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::{Error, Metadata, Result};
 
+pub mod in_memory;
+pub mod redelivery;
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {
     /// The broker drops expired messages itself.

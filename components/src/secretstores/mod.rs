@@ -6,6 +6,8 @@ use async_trait::async_trait;
 
 use crate::{Metadata, Result};
 
+pub mod local;
+
 /// A secret's keys and values. No `Debug`: values must not be printed.
 pub type SecretData = BTreeMap<String, String>;
 

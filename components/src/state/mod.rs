@@ -8,6 +8,8 @@ use bytes::Bytes;
 use crate::{Error, Metadata, Result};
 
 pub mod in_memory;
+pub mod like;
+pub mod ttl;
 
 /// A value on its way into a store.
 ///
@@ -259,12 +261,13 @@ pub trait StateStore: Send + Sync {
         Err(Error::unsupported("a query"))
     }
 
-    /// Keys that match `pattern` (`%` any text, `_` one character), at most `page_size` of them.
+    /// Keys that match `pattern` (`%` any text, `_` one character, `\` quotes the next), at most `page_size` of them;
+    /// 0 means all.
     async fn keys_like(&self, _pattern: &str, _page_size: usize, _continuation: Option<&str>) -> Result<KeysPage> {
         Err(Error::unsupported("listing keys"))
     }
 
-    /// Deletes all keys below `prefix` and tells how many.
+    /// Deletes the keys directly below `prefix` (which ends in `||`, or gets it) and tells how many.
     async fn delete_with_prefix(&self, _prefix: &str) -> Result<u64> {
         Err(Error::unsupported("deleting by prefix"))
     }
@@ -275,4 +278,13 @@ pub trait StateStore: Send + Sync {
 
     /// Ends connections and tasks. Called once, when nothing uses the store any more.
     async fn close(&self) {}
+}
+
+/// A prefix for [`StateStore::delete_with_prefix`] in its full form, as daprd 1.18 completes it.
+pub fn prefix_of_keys(prefix: &str) -> Result<String> {
+    match prefix {
+        "" | "||" => Err(Error::other("a prefix is required for deleteWithPrefix request")),
+        _ if prefix.ends_with("||") => Ok(prefix.to_owned()),
+        _ => Ok(format!("{prefix}||")),
+    }
 }

@@ -1,1 +1,0 @@
-//! `state.in-memory`: the reference implementation.
