@@ -2,9 +2,25 @@
 //!
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
 //! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded`, and at the
-//! bottom `operation error telemetry config`.
+//! bottom `operation error json body telemetry config`.
 
+pub mod app;
+pub mod blocks;
+pub mod body;
+pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod error;
+pub mod grpc;
+pub mod http;
+pub mod inbound;
+pub mod json;
+pub mod layers;
+pub mod lifecycle;
+pub mod loaded;
+pub mod operation;
+pub mod pipeline;
 pub mod resiliency;
+pub mod runtime;
+pub mod server;
 pub mod telemetry;

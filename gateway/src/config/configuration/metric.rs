@@ -25,9 +25,6 @@ pub struct MetricSpec {
     pub latency_distribution_buckets: Option<Vec<i64>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<MetricRule>,
-    /// Of workflow metrics only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workflow: Option<MetricWorkflow>,
 }
 
 /// Labels of the HTTP server's metrics.
@@ -62,17 +59,6 @@ pub struct MetricLabel {
     /// Replacement to pattern.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regex: BTreeMap<String, String>,
-}
-
-/// Buckets of workflow metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct MetricWorkflow {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency_distribution_buckets: Option<Vec<i64>>,
-    /// `s` or `ms`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub latency_distribution_units: String,
 }
 
 impl MetricSpec {
@@ -119,7 +105,6 @@ impl MetricSpec {
         self.http = over.http.or(self.http.take());
         self.latency_distribution_buckets =
             over.latency_distribution_buckets.or(self.latency_distribution_buckets.take());
-        self.workflow = over.workflow.or(self.workflow.take());
         if !over.rules.is_empty() {
             self.rules = over.rules;
         }

@@ -1,0 +1,50 @@
+//! How a component's error reads inside another message.
+
+use components::{Error, ErrorKind};
+use prost::Message;
+use proto_dapr::google_rpc::ErrorInfo;
+use tonic::Code;
+
+/// The component's text; a pluggable component's status in Go's form (`rpc error: code = X desc = Y`, or
+/// `api error: ...` when it carried details), as daprd 1.18 prints them.
+pub fn nested(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Foreign(status) => {
+            let family = if status.details.is_empty() { "rpc" } else { "api" };
+            format!("{family} error: code = {} desc = {}", go_code_name(Code::from(status.code)), status.message)
+        }
+        _ => error.message().to_owned(),
+    }
+}
+
+/// Go's names of the gRPC codes.
+pub fn go_code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}
+
+/// The HTTP status that a pluggable component put into its `ErrorInfo` as `http.code`.
+pub(super) fn foreign_http_code(details: &[u8]) -> Option<u16> {
+    let status = proto_dapr::google_rpc::Status::decode(details).ok()?;
+    status.details.iter().find_map(|any| {
+        let info = any.type_url.ends_with("google.rpc.ErrorInfo").then(|| ErrorInfo::decode(any.value.as_slice()))?.ok()?;
+        info.metadata.get("http.code")?.parse().ok()
+    })
+}

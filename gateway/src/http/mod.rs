@@ -1,0 +1,157 @@
+//! The HTTP front: paths and bodies to operations, replies to answers. It decodes, calls, encodes; nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use components::Metadata;
+use http::{HeaderMap, Request, Response, StatusCode, request};
+
+use crate::body::{self, Body};
+use crate::error::{ApiError, table};
+use crate::operation::{CallContext, Front};
+use crate::runtime::Runtime;
+
+mod absent;
+mod invoke;
+mod proto_json;
+mod publish;
+pub mod respond;
+pub mod router;
+mod secrets;
+mod sidecar;
+mod state;
+
+use router::{Router, Target, query_unescape};
+
+/// The routes of one listener.
+#[derive(Clone)]
+pub struct HttpApi {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Runtime,
+    router: Router,
+}
+
+/// The operation that answered, for API logging: set on the response.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered(pub &'static crate::catalog::Row);
+
+/// A request whose route is known.
+pub struct Call {
+    pub runtime: Runtime,
+    pub context: CallContext,
+    pub parts: request::Parts,
+    pub body: Body,
+    /// Decoded path parameters in the order of the route.
+    pub parameters: Vec<String>,
+}
+
+impl HttpApi {
+    pub fn new(runtime: Runtime, router: Router) -> Self {
+        Self { inner: Arc::new(Inner { runtime, router }) }
+    }
+
+    /// Routes and answers one request.
+    pub async fn call(&self, request: Request<Body>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let context = parts.extensions.remove::<CallContext>().unwrap_or_else(|| CallContext::new(Front::Http));
+        let runtime = self.inner.runtime.clone();
+        let found = match self.inner.router.find(&parts.method, parts.uri.path()) {
+            Target::Route(found) => found,
+            Target::Fallback => {
+                return invoke::fallback(Call { runtime, context, parts, body, parameters: vec![] }).await;
+            }
+            Target::NotFound => return respond::text(StatusCode::NOT_FOUND, "404 page not found"),
+            Target::BadEscape(text) => return respond::text(StatusCode::BAD_REQUEST, &text),
+        };
+        let call = Call { runtime, context, parts, body, parameters: found.parameters };
+        let mut response = dispatch(found.row.operation, call).await;
+        response.extensions_mut().insert(Answered(found.row));
+        response
+    }
+}
+
+/// One line an operation.
+async fn dispatch(operation: &str, call: Call) -> Response<Body> {
+    if operation == "InvokeService" {
+        return invoke::by_path(call).await;
+    }
+    let runtime = call.runtime.clone();
+    let result = match operation {
+        "PublishEvent" => publish::publish(call).await,
+        "BulkPublishEvent" => publish::bulk(call).await,
+        "GetState" => state::get(call).await,
+        "SaveState" => state::save(call).await,
+        "DeleteState" => state::delete(call).await,
+        "GetBulkState" => state::bulk_get(call).await,
+        "ExecuteStateTransaction" => state::transaction(call).await,
+        "QueryStateAlpha1" => state::query(call).await,
+        "GetSecret" => secrets::get(call).await,
+        "GetBulkSecret" => secrets::bulk(call).await,
+        "Healthz" => sidecar::health(call),
+        "HealthzOutbound" => sidecar::outbound_health(call),
+        "GetMetadata" => sidecar::metadata(call).await,
+        "PutMetadata" => sidecar::set_metadata(call).await,
+        "Shutdown" => sidecar::shutdown(call),
+        other => absent::answer(other, call).await,
+    };
+    result.unwrap_or_else(|error| {
+        runtime.count_error(&error);
+        respond::error(&error)
+    })
+}
+
+impl Call {
+    /// The parameter at `index` of the route.
+    pub fn parameter(&mut self, index: usize) -> String {
+        self.parameters.get_mut(index).map(std::mem::take).unwrap_or_default()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The first value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query_pairs(self.parts.uri.query().unwrap_or_default()).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// All values of a query parameter.
+    pub fn query_all(&self, name: &str) -> Vec<String> {
+        query_pairs(self.parts.uri.query().unwrap_or_default())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// `metadata.<key>=<value>` of the query string; the first value of a key wins.
+    pub fn metadata(&self) -> Metadata {
+        let mut metadata = Metadata::new();
+        for (key, value) in query_pairs(self.parts.uri.query().unwrap_or_default()) {
+            if let Some(key) = key.strip_prefix("metadata.") {
+                metadata.entry(key.to_owned()).or_insert(value);
+            }
+        }
+        metadata
+    }
+
+    /// The body, whole. The body limit of the listener holds.
+    pub async fn bytes(&mut self) -> Result<Bytes, String> {
+        body::collect(std::mem::take(&mut self.body), 0).await.map_err(|error| error.to_string())
+    }
+
+    /// The body for an operation that reports a failed read as such.
+    pub async fn read(&mut self) -> Result<Bytes, ApiError> {
+        self.bytes().await.map_err(|error| table::common::body_read(&error))
+    }
+}
+
+/// The pairs of a query string, unescaped; broken ones are left out, as Go does.
+pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')).filter_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((query_unescape(key).ok()?, query_unescape(value).ok()?))
+    })
+}

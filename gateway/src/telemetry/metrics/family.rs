@@ -1,0 +1,290 @@
+//! A metric with its series: one value for each combination of label values.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::SCOPE;
+use super::catalog::{Kind, Measure};
+use super::rules::Rules;
+
+/// How many series one metric may have; further combinations share one with [`OVERFLOW`] in every label.
+pub const SERIES_LIMIT: usize = 2_000;
+/// The label value of what came after the limit.
+pub const OVERFLOW: &str = "overflow";
+
+/// One metric.
+///
+/// Readers never wait: the table is swapped whole when a series is added, which is rare and bounded by
+/// [`SERIES_LIMIT`].
+pub struct Family {
+    pub measure: Measure,
+    bounds: Arc<[f64]>,
+    /// For labels whose values are rewritten, by position; empty when no rule concerns this metric.
+    rules: Vec<Option<super::rules::LabelRule>>,
+    table: ArcSwap<HashMap<u64, Arc<Series>>>,
+    adding: Mutex<()>,
+    warned: AtomicBool,
+}
+
+/// One line of the page, or one histogram.
+pub struct Series {
+    pub labels: Box<[Box<str>]>,
+    value: Value,
+}
+
+enum Value {
+    Counter(AtomicU64),
+    Gauge(AtomicI64),
+    Histogram(Histogram),
+}
+
+/// Counts by bucket (not cumulative), and the sum of the values.
+struct Histogram {
+    bounds: Arc<[f64]>,
+    buckets: Box<[AtomicU64]>,
+    /// Bits of an `f64`.
+    sum: AtomicU64,
+}
+
+/// What a series shows at one moment.
+pub enum Snapshot {
+    Counter(u64),
+    Gauge(i64),
+    /// Cumulative counts by upper bound, without the last (`+Inf`), which is `count`.
+    Histogram { buckets: Vec<(f64, u64)>, sum: f64, count: u64 },
+}
+
+impl Family {
+    pub fn new(measure: Measure, latency: &Arc<[f64]>, rules: &Rules) -> Self {
+        let definition = measure.definition();
+        Self {
+            measure,
+            bounds: match definition.kind {
+                Kind::Latency => latency.clone(),
+                Kind::Fixed(bounds) => bounds.into(),
+                Kind::Counter | Kind::Gauge => Arc::default(),
+            },
+            rules: rules.for_measure(definition),
+            table: ArcSwap::default(),
+            adding: Mutex::new(()),
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs `record` on the series with these label values, which is made at first use.
+    pub fn with(&self, labels: &[&str], record: impl FnOnce(&Series)) {
+        debug_assert_eq!(labels.len(), self.measure.definition().labels.len());
+        if self.rules.is_empty() {
+            self.with_final(labels, record);
+        } else {
+            let rewritten: Vec<_> =
+                labels.iter().zip(&self.rules).map(|(value, rule)| super::rules::apply(rule.as_ref(), value)).collect();
+            let labels: Vec<&str> = rewritten.iter().map(AsRef::as_ref).collect();
+            self.with_final(&labels, record);
+        }
+    }
+
+    fn with_final(&self, labels: &[&str], record: impl FnOnce(&Series)) {
+        if let Some(series) = find(&self.table.load(), labels).0 {
+            return record(series);
+        }
+        record(&self.add(labels));
+    }
+
+    /// Adds a series, or finds the one that another thread has just added.
+    fn add(&self, labels: &[&str]) -> Arc<Series> {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.load_full();
+        let overflow;
+        let mut labels = labels;
+        if table.len() >= SERIES_LIMIT && find(&table, labels).0.is_none() {
+            self.warn_once();
+            overflow = vec![OVERFLOW; labels.len()];
+            labels = &overflow;
+        }
+        match find(&table, labels) {
+            (Some(series), _) => Arc::clone(series),
+            (None, slot) => {
+                let series = Arc::new(self.series(labels));
+                let mut grown = HashMap::clone(&table);
+                grown.insert(slot, Arc::clone(&series));
+                self.table.store(Arc::new(grown));
+                series
+            }
+        }
+    }
+
+    fn series(&self, labels: &[&str]) -> Series {
+        let value = match self.measure.definition().kind {
+            Kind::Counter => Value::Counter(AtomicU64::new(0)),
+            Kind::Gauge => Value::Gauge(AtomicI64::new(0)),
+            Kind::Latency | Kind::Fixed(_) => Value::Histogram(Histogram {
+                bounds: self.bounds.clone(),
+                buckets: std::iter::repeat_with(AtomicU64::default).take(self.bounds.len() + 1).collect(),
+                sum: AtomicU64::new(0f64.to_bits()),
+            }),
+        };
+        Series { labels: labels.iter().map(|label| Box::from(*label)).collect(), value }
+    }
+
+    fn warn_once(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: SCOPE,
+                "metric {} has more than {SERIES_LIMIT} series; further ones are counted as \"{OVERFLOW}\"; \
+                 set spec.metric.http.increasedCardinality to false, or spec.metric.rules for it",
+                self.measure.definition().name
+            );
+        }
+    }
+
+    /// All series, ordered by label values.
+    pub fn sorted(&self) -> Vec<Arc<Series>> {
+        let mut all: Vec<_> = self.table.load().values().cloned().collect();
+        all.sort_by(|a, b| a.labels.cmp(&b.labels));
+        all
+    }
+}
+
+/// The series with these labels, or the slot where it belongs.
+fn find<'a>(table: &'a HashMap<u64, Arc<Series>>, labels: &[&str]) -> (Option<&'a Arc<Series>>, u64) {
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    let mut slot = hasher.finish();
+    // Two combinations with one hash are as good as impossible, but must not be added up.
+    while let Some(series) = table.get(&slot) {
+        if series.labels.iter().map(AsRef::as_ref).eq(labels.iter().copied()) {
+            return (Some(series), slot);
+        }
+        slot = slot.wrapping_add(1);
+    }
+    (None, slot)
+}
+
+impl Series {
+    pub fn add(&self, count: u64) {
+        if let Value::Counter(counter) = &self.value {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub fn set(&self, value: i64) {
+        if let Value::Gauge(gauge) = &self.value {
+            gauge.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Moves a gauge up or down.
+    pub fn shift(&self, by: i64) {
+        if let Value::Gauge(gauge) = &self.value {
+            gauge.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    pub fn observe(&self, value: f64) {
+        if let Value::Histogram(histogram) = &self.value {
+            // As OpenCensus: a bound belongs to the bucket above it.
+            let bucket = histogram.bounds.partition_point(|bound| *bound <= value);
+            histogram.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+            let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
+            // The closure always gives a new value, so the update cannot fail.
+            let _ = histogram.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        match &self.value {
+            Value::Counter(counter) => Snapshot::Counter(counter.load(Ordering::Relaxed)),
+            Value::Gauge(gauge) => Snapshot::Gauge(gauge.load(Ordering::Relaxed)),
+            Value::Histogram(histogram) => {
+                let mut count = 0;
+                let mut buckets = Vec::with_capacity(histogram.bounds.len());
+                for (index, bucket) in histogram.buckets.iter().enumerate() {
+                    count += bucket.load(Ordering::Relaxed);
+                    if let Some(bound) = histogram.bounds.get(index) {
+                        buckets.push((*bound, count));
+                    }
+                }
+                Snapshot::Histogram { buckets, sum: f64::from_bits(histogram.sum.load(Ordering::Relaxed)), count }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(measure: Measure) -> Family {
+        let bounds: Arc<[f64]> = vec![1.0, 10.0].into();
+        Family::new(measure, &bounds, &Rules::default())
+    }
+
+    #[test]
+    fn one_series_for_each_combination() {
+        let family = family(Measure::ComponentInitTotal);
+        family.with(&["shop", "b"], |series| series.add(1));
+        family.with(&["shop", "a"], |series| series.add(1));
+        family.with(&["shop", "b"], |series| series.add(1));
+        let all: Vec<_> = family
+            .sorted()
+            .iter()
+            .map(|series| match series.snapshot() {
+                Snapshot::Counter(count) => (series.labels[1].to_string(), count),
+                _ => unreachable!(),
+            })
+            .collect();
+        assert_eq!(all, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn histograms_are_cumulative() {
+        let family = family(Measure::StateLatency);
+        for value in [0.5, 1.0, 5.0, 100.0] {
+            family.with(&["shop", "store", "", "get", "true"], |series| series.observe(value));
+        }
+        let Snapshot::Histogram { buckets, sum, count } = family.sorted()[0].snapshot() else { unreachable!() };
+        assert_eq!(buckets, [(1.0, 1), (10.0, 3)]);
+        assert_eq!((sum, count), (106.5, 4));
+    }
+
+    #[test]
+    fn beyond_the_limit_there_is_one_series_for_all() {
+        let family = family(Measure::ComponentInitTotal);
+        for index in 0..SERIES_LIMIT + 5 {
+            family.with(&["shop", &index.to_string()], |series| series.add(1));
+        }
+        let all = family.sorted();
+        assert_eq!(all.len(), SERIES_LIMIT + 1);
+        let overflow = all.iter().find(|series| &*series.labels[1] == OVERFLOW).unwrap();
+        assert!(matches!(overflow.snapshot(), Snapshot::Counter(5)));
+    }
+
+    #[test]
+    fn many_threads_lose_no_count() {
+        let family = family(Measure::ComponentInitTotal);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for index in 0..1_000 {
+                        family.with(&["shop", ["a", "b", "c"][index % 3]], |series| series.add(1));
+                    }
+                });
+            }
+        });
+        let total: u64 = family
+            .sorted()
+            .iter()
+            .map(|series| match series.snapshot() {
+                Snapshot::Counter(count) => count,
+                _ => unreachable!(),
+            })
+            .sum();
+        assert_eq!(total, 4_000);
+    }
+}
