@@ -8,6 +8,7 @@
 
 pub mod bindings;
 pub mod builtin;
+pub mod clients;
 pub mod component;
 pub mod conversation;
 pub mod crypto;

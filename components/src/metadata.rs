@@ -76,6 +76,14 @@ impl Properties {
         }
     }
 
+    /// As [`Properties::duration`], for intervals that may be switched off: negative ones count as zero.
+    pub fn interval(&self, names: &[&str]) -> Result<Option<Duration>> {
+        match self.get(names).map(str::trim).and_then(|text| text.strip_prefix('-')) {
+            Some(rest) if rest.parse::<u64>().is_ok() || parse_go_duration(rest).is_some() => Ok(Some(Duration::ZERO)),
+            _ => self.duration(names),
+        }
+    }
+
     /// A whole number.
     pub fn number<T: std::str::FromStr>(&self, names: &[&str]) -> Result<Option<T>> {
         match self.get(names).map(str::trim) {
@@ -148,6 +156,15 @@ mod tests {
         assert_eq!(properties.duration(&["b"]).unwrap(), Some(Duration::from_secs(5)));
         assert!(properties.duration(&["c"]).is_err());
         assert_eq!(parse_go_duration("0h0m5s0ms0μs"), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn negative_intervals_count_as_zero() {
+        let properties =
+            Properties::new([("a".into(), "-1".into()), ("b".into(), "-5m".into()), ("c".into(), "-x".into())]);
+        assert_eq!(properties.interval(&["a"]).unwrap(), Some(Duration::ZERO));
+        assert_eq!(properties.interval(&["b"]).unwrap(), Some(Duration::ZERO));
+        assert!(properties.interval(&["c"]).is_err());
     }
 
     #[test]

@@ -68,6 +68,20 @@ impl Pattern {
         self.parts[part..].iter().all(|part| *part == Part::Any)
     }
 
+    /// The pattern in SQLite's glob syntax, where a one-character class stands for a literal wildcard.
+    pub fn to_sqlite_glob(&self) -> String {
+        let mut glob = String::with_capacity(self.parts.len());
+        for part in &self.parts {
+            match part {
+                Part::Any => glob.push('*'),
+                Part::One => glob.push('?'),
+                Part::Literal(c @ ('*' | '?' | '[')) => glob.extend(['[', *c, ']']),
+                Part::Literal(c) => glob.push(*c),
+            }
+        }
+        glob
+    }
+
     /// The pattern in Redis's glob syntax.
     pub fn to_redis_glob(&self) -> String {
         let mut glob = String::with_capacity(self.parts.len());
@@ -126,7 +140,9 @@ mod tests {
 
     #[test]
     fn globs_keep_literal_wildcards_literal() {
-        assert_eq!(Pattern::parse(r"a*\%b_%[").unwrap().to_redis_glob(), r"a\*%b?*\[");
+        let pattern = Pattern::parse(r"a*\%b_%[").unwrap();
+        assert_eq!(pattern.to_redis_glob(), r"a\*%b?*\[");
+        assert_eq!(pattern.to_sqlite_glob(), "a[*]%b?*[[]");
     }
 
     #[test]

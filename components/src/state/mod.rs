@@ -9,6 +9,8 @@ use crate::{Error, Metadata, Result};
 
 pub mod in_memory;
 pub mod like;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod ttl;
 
 /// A value on its way into a store.

@@ -1,0 +1,4 @@
+//! Connections that components of several kinds share.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

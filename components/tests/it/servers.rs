@@ -1,0 +1,89 @@
+//! Servers from Debian's packages, each on a free port with a folder of its own; they end with their value.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    pub folder: TempDir,
+    arguments: Vec<String>,
+    program: &'static str,
+}
+
+impl Server {
+    /// Starts `program` and waits until it listens on `port`.
+    fn start(program: &'static str, port: u16, folder: TempDir, arguments: Vec<String>) -> Self {
+        let child = spawn(program, folder.path(), &arguments);
+        let mut server = Self { child, port, folder, arguments, program };
+        server.wait_until_listening();
+        server
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the server at once, as a crash would.
+    pub fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port and folder.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(self.program, self.folder.path(), &self.arguments);
+        self.wait_until_listening();
+    }
+
+    fn wait_until_listening(&mut self) {
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("{} ended with {status}:\n{}", self.program, log());
+            }
+            assert!(start.elapsed() < PATIENCE, "{} does not listen:\n{}", self.program, log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+    let log = std::fs::File::options().append(true).create(true).open(folder.join("log")).expect("a log file");
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} does not start (is its Debian package installed?): {error}"))
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+pub fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
