@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::blocks::Shared;
+use crate::blocks::bindings::BindingsBlock;
 use crate::blocks::invoke::InvokeBlock;
 use crate::blocks::pubsub::PubSubBlock;
 use crate::blocks::secrets::SecretsBlock;
 use crate::blocks::sidecar::SidecarBlock;
 use crate::blocks::state::StateBlock;
 use crate::error::ApiError;
+use crate::inbound::Inbound;
 use crate::operation::{CallContext, Handle, Operation};
 
 /// Cheap to clone.
@@ -22,7 +26,12 @@ pub struct Blocks {
     pub secrets: SecretsBlock,
     pub pubsub: PubSubBlock,
     pub invoke: InvokeBlock,
+    pub bindings: BindingsBlock,
     pub sidecar: SidecarBlock,
+    /// What arrives from brokers.
+    pub inbound: Inbound,
+    /// Cancelled when the sidecar begins to close: long-lived streams end.
+    pub closing: CancellationToken,
 }
 
 impl std::ops::Deref for Runtime {
@@ -54,6 +63,7 @@ provide! {
     pubsub: PubSubBlock,
     invoke: InvokeBlock,
     sidecar: SidecarBlock,
+    bindings: BindingsBlock,
 }
 
 impl Runtime {

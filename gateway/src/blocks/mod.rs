@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::loaded::Loaded;
 use crate::resiliency::Policies;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{Metrics, Tracer};
 
 pub mod absent;
 mod attempt;
@@ -30,4 +30,5 @@ pub struct Shared {
     /// Swapped when Resiliency resources change.
     pub policies: Arc<ArcSwap<Policies>>,
     pub metrics: Metrics,
+    pub tracer: Tracer,
 }

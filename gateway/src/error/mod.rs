@@ -15,7 +15,7 @@ mod nested;
 pub mod table;
 
 use nested::foreign_http_code;
-pub use nested::{go_code_name, nested};
+pub use nested::{go_code_name, go_status, nested};
 
 /// A failed call, as both wires show it (as daprd 1.18, `pkg/messages` and `pkg/api/errors`).
 #[derive(Clone)]

@@ -17,6 +17,11 @@ pub fn nested(error: &Error) -> String {
     }
 }
 
+/// A status in Go's form: `rpc error: code = X desc = Y`.
+pub fn go_status(status: &tonic::Status) -> String {
+    format!("rpc error: code = {} desc = {}", go_code_name(status.code()), status.message())
+}
+
 /// Go's names of the gRPC codes.
 pub fn go_code_name(code: Code) -> &'static str {
     match code {

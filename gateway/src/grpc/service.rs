@@ -61,6 +61,7 @@ async fn api_method(method: &str, call: Call) -> Response<Body> {
         "PublishEvent" => unary(call, pubsub::publish).await,
         "BulkPublishEvent" | "BulkPublishEventAlpha1" => unary(call, pubsub::bulk_publish).await,
         "SubscribeTopicEventsAlpha1" => streaming::subscribe_topic_events(call).await,
+        "SubscribeActorEventsAlpha1" => streaming::subscribe_actor_events(call).await,
         "GetConfiguration" | "GetConfigurationAlpha1" | "SubscribeConfiguration" | "SubscribeConfigurationAlpha1" => {
             unary(call, absent::configuration).await
         }

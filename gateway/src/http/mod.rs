@@ -1,5 +1,6 @@
 //! The HTTP front: paths and bodies to operations, replies to answers. It decodes, calls, encodes; nothing else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,11 +8,13 @@ use components::Metadata;
 use http::{HeaderMap, Request, Response, StatusCode, request};
 
 use crate::body::{self, Body};
+use crate::catalog::Row;
 use crate::error::{ApiError, table};
 use crate::operation::{CallContext, Front};
 use crate::runtime::Runtime;
 
 mod absent;
+mod bindings;
 mod invoke;
 mod proto_json;
 mod publish;
@@ -35,8 +38,18 @@ struct Inner {
 }
 
 /// The operation that answered, for API logging: set on the response.
-#[derive(Debug, Clone, Copy)]
-pub struct Answered(pub &'static crate::catalog::Row);
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub row: &'static Row,
+    /// What an obfuscated log shows; service invocation adds the app's id.
+    pub name: Cow<'static, str>,
+}
+
+impl Answered {
+    pub fn by(row: &'static Row) -> Self {
+        Self { row, name: Cow::Borrowed(row.operation) }
+    }
+}
 
 /// A request whose route is known.
 pub struct Call {
@@ -68,7 +81,9 @@ impl HttpApi {
         };
         let call = Call { runtime, context, parts, body, parameters: found.parameters };
         let mut response = dispatch(found.row.operation, call).await;
-        response.extensions_mut().insert(Answered(found.row));
+        if response.extensions().get::<Answered>().is_none() {
+            response.extensions_mut().insert(Answered::by(found.row));
+        }
         response
     }
 }
@@ -90,6 +105,7 @@ async fn dispatch(operation: &str, call: Call) -> Response<Body> {
         "QueryStateAlpha1" => state::query(call).await,
         "GetSecret" => secrets::get(call).await,
         "GetBulkSecret" => secrets::bulk(call).await,
+        "InvokeBinding" => bindings::invoke(call).await,
         "Healthz" => sidecar::health(call),
         "HealthzOutbound" => sidecar::outbound_health(call),
         "GetMetadata" => sidecar::metadata(call).await,
@@ -154,4 +170,16 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         Some((query_unescape(key).ok()?, query_unescape(value).ok()?))
     })
+}
+
+/// A header name in Go's canonical spelling (`Content-Type`).
+pub fn canonical_name(name: &str) -> String {
+    let mut upper = true;
+    name.chars()
+        .map(|character| {
+            let written = if upper { character.to_ascii_uppercase() } else { character.to_ascii_lowercase() };
+            upper = character == '-';
+            written
+        })
+        .collect()
 }

@@ -9,7 +9,7 @@ mod parse;
 mod typed;
 mod write;
 
-pub use parse::{SyntaxError, parse_first, parse_whole};
+pub use parse::{SyntaxError, error_offset, parse_first, parse_whole};
 pub use typed::{Fields, TypeError};
 pub use write::{escape_into, go_number};
 
@@ -30,7 +30,14 @@ impl Json {
     /// would lose digits.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        write::write(self, &mut text);
+        write::write(self, &mut text, write::go_number);
+        text
+    }
+
+    /// Like [`Json::to_text`], with every number as it was written.
+    pub fn to_exact_text(&self) -> String {
+        let mut text = String::new();
+        write::write(self, &mut text, str::to_owned);
         text
     }
 

@@ -64,6 +64,16 @@ pub fn parse_whole(text: &[u8]) -> Result<Json, SyntaxError> {
     Ok(value)
 }
 
+/// Where reading stops: the offset of the first byte that cannot stand there, or the text's length.
+pub fn error_offset(text: &[u8]) -> usize {
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    parser.space();
+    if parser.value().is_ok() {
+        parser.space();
+    }
+    parser.at
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::Json;
 
-pub(super) fn write(json: &Json, out: &mut String) {
+pub(super) fn write(json: &Json, out: &mut String, number: fn(&str) -> String) {
     match json {
         Json::Null => out.push_str("null"),
         Json::Bool(true) => out.push_str("true"),
         Json::Bool(false) => out.push_str("false"),
-        Json::Number(text) => out.push_str(&go_number(text)),
+        Json::Number(text) => out.push_str(&number(text)),
         Json::String(text) => escape_into(text, out),
         Json::Array(items) => {
             out.push('[');
@@ -17,7 +17,7 @@ pub(super) fn write(json: &Json, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                write(item, out);
+                write(item, out, number);
             }
             out.push(']');
         }
@@ -29,7 +29,7 @@ pub(super) fn write(json: &Json, out: &mut String) {
                 }
                 escape_into(name, out);
                 out.push(':');
-                write(value, out);
+                write(value, out, number);
             }
             out.push('}');
         }

@@ -24,6 +24,8 @@ pub use http::HttpCall;
 pub use resiliency::{CircuitState, Flow, PolicyKind, PolicyLabels};
 pub use rules::RuleError;
 pub use service::AclDecision;
+pub use text::CONTENT_TYPE;
+pub(super) use text::number;
 
 use self::catalog::Measure;
 use self::family::Family;

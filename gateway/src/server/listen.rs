@@ -1,0 +1,113 @@
+//! Binding addresses: TCP with retries as daprd 1.18 does (100 to 500 ms apart, 10 s in all), or a Unix socket.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("could not listen on {address}: {source}")]
+    Tcp { address: String, source: io::Error },
+    #[error("could not listen on the Unix socket {path}: {source}")]
+    Unix { path: String, source: io::Error },
+}
+
+/// A bound address. A Unix socket's file goes with it.
+pub enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, RemoveOnDrop),
+}
+
+/// Removes a socket file when the listener ends.
+pub struct RemoveOnDrop(PathBuf);
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Bound {
+    /// The port, 0 for a Unix socket.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or(0, |address| address.port()),
+            Self::Unix(..) => 0,
+        }
+    }
+}
+
+/// Binds `host:port`; an empty host means all interfaces, a bracketed one is IPv6. A taken port is tried for 10 s: the
+/// process that had it may be about to go.
+pub async fn bind_tcp(host: &str, port: u16) -> Result<Bound, ListenError> {
+    let address = format!("{host}:{port}");
+    let failed = |source| ListenError::Tcp { address: address.clone(), source };
+    let mut wait = Duration::from_millis(100);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        match bind_once(host, port) {
+            Ok(listener) => return TcpListener::from_std(listener).map(Bound::Tcp).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tokio::time::Instant::now() + wait < deadline => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 3 / 2).min(Duration::from_millis(500));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn bind_once(host: &str, port: u16) -> io::Result<std::net::TcpListener> {
+    if host.is_empty() {
+        // All interfaces of both families, as Go does; a machine without IPv6 gets IPv4.
+        return bind_address(([0u16; 8], port).into()).or_else(|_| bind_address(([0u8; 4], port).into()));
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    for address in (bare, port).to_socket_addrs()? {
+        match bind_address(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_address(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted sidecar takes its port again although old connections linger.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// Binds a Unix socket; a file that nobody listens on any more is replaced.
+pub fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
+    let failed = |source| ListenError::Unix { path: path.display().to_string(), source };
+    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    Ok(Bound::Unix(listener, RemoveOnDrop(path.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_and_a_free_one_is_kept() {
+        let first = bind_tcp("127.0.0.1", 0).await.unwrap();
+        let error = bind_once("127.0.0.1", first.port()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,123 @@
+//! OTLP over gRPC or HTTP.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanContext as OtelContext, Status as OtelStatus, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::transport::ClientTlsConfig;
+
+use super::{ExporterError, Resource};
+use crate::config::configuration::OtelSpec;
+use crate::config::configuration::tracing::OtelHeader;
+use crate::telemetry::trace::span::{Finished, SpanKind, Status};
+
+/// How long one export may take when the configuration does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A collector.
+pub struct Otlp {
+    exporter: SpanExporter,
+    scope: InstrumentationScope,
+}
+
+impl Otlp {
+    pub fn new(spec: &OtelSpec, resource: &Resource) -> Result<Self, ExporterError> {
+        let failed = |reason: String| ExporterError::Otlp { endpoint: spec.endpoint_address.clone(), reason };
+        let scheme = if spec.is_secure() { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", spec.endpoint_address);
+        let timeout = spec.timeout.and_then(|timeout| timeout.to_std()).unwrap_or(DEFAULT_TIMEOUT);
+        let mut exporter = match spec.protocol.as_str() {
+            "grpc" => {
+                let mut builder = SpanExporter::builder()
+                    .with_tonic()
+                    .with_endpoint(endpoint)
+                    .with_timeout(timeout)
+                    .with_metadata(metadata(&spec.headers).map_err(failed)?);
+                if spec.is_secure() {
+                    builder = builder.with_tls_config(ClientTlsConfig::new().with_native_roots());
+                }
+                builder.build()
+            }
+            "http" => SpanExporter::builder()
+                .with_http()
+                .with_protocol(Protocol::HttpBinary)
+                .with_endpoint(format!("{endpoint}/v1/traces"))
+                .with_timeout(timeout)
+                .with_http_client(reqwest::Client::builder().timeout(timeout).build()?)
+                .with_headers(headers(&spec.headers))
+                .build(),
+            other => return Err(ExporterError::Protocol(other.to_owned())),
+        }
+        .map_err(|error| failed(error.to_string()))?;
+        exporter.set_resource(&otel_resource(resource));
+        Ok(Self { exporter, scope: InstrumentationScope::builder("dapr-diagnostics").build() })
+    }
+
+    pub async fn send(&self, spans: &[Finished]) -> Result<(), String> {
+        let batch = spans.iter().map(|span| self.span(span)).collect();
+        self.exporter.export(batch).await.map_err(|error| error.to_string())
+    }
+
+    fn span(&self, span: &Finished) -> SpanData {
+        let state = span.context.state.as_str().unwrap_or_default().parse::<TraceState>().unwrap_or_default();
+        SpanData {
+            span_context: OtelContext::new(
+                span.context.trace_id.0.into(),
+                span.context.span_id.0.into(),
+                TraceFlags::new(span.context.flags),
+                false,
+                state,
+            ),
+            parent_span_id: span.parent.unwrap_or_default().0.into(),
+            parent_span_is_remote: span.parent.is_some(),
+            span_kind: match span.kind {
+                SpanKind::Internal => opentelemetry::trace::SpanKind::Internal,
+                SpanKind::Client => opentelemetry::trace::SpanKind::Client,
+                SpanKind::Server => opentelemetry::trace::SpanKind::Server,
+                SpanKind::Producer => opentelemetry::trace::SpanKind::Producer,
+                SpanKind::Consumer => opentelemetry::trace::SpanKind::Consumer,
+            },
+            name: span.name.clone(),
+            start_time: span.start,
+            end_time: span.end,
+            attributes: span
+                .attributes
+                .iter()
+                .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+                .collect(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: match &span.status {
+                Status::Unset => OtelStatus::Unset,
+                Status::Error(description) => OtelStatus::error(description.clone()),
+            },
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+}
+
+fn otel_resource(resource: &Resource) -> opentelemetry_sdk::Resource {
+    opentelemetry_sdk::Resource::builder_empty()
+        .with_service_name(resource.service_name.clone())
+        .with_attributes(resource.attributes.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone())))
+        .build()
+}
+
+fn headers(headers: &[OtelHeader]) -> HashMap<String, String> {
+    headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect()
+}
+
+fn metadata(headers: &[OtelHeader]) -> Result<MetadataMap, String> {
+    let mut map = MetadataMap::new();
+    for OtelHeader { name, value } in headers {
+        let bad = |what: &str| format!("the {what} of header {name:?} cannot be sent");
+        let key: MetadataKey<_> = name.to_ascii_lowercase().parse().map_err(|_| bad("name"))?;
+        map.insert(key, MetadataValue::try_from(value).map_err(|_| bad("value"))?);
+    }
+    Ok(map)
+}
