@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::metadata::Properties;
 use crate::{Metadata, Result};
 
 /// An event of an input binding.
@@ -57,4 +58,27 @@ pub trait OutputBinding: Send + Sync {
     async fn invoke(&self, request: InvokeRequest) -> Result<Option<InvokeReply>>;
 
     async fn close(&self) {}
+}
+
+/// Whether a component's `direction` (`input`, `output`, or both with a comma) lets it work in `direction`. Without
+/// that property it works in every direction it can.
+pub fn wants_direction(properties: &Properties, direction: &str) -> bool {
+    match properties.get(&["direction"]) {
+        Some(text) => text.split(',').any(|word| word.trim().eq_ignore_ascii_case(direction)),
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_rules_out_the_other() {
+        let with = |text: &str| Properties::new([("Direction".to_owned(), text.to_owned())]);
+        assert!(wants_direction(&Properties::default(), "input"));
+        assert!(wants_direction(&with("Input, output"), "output"));
+        assert!(!wants_direction(&with("output"), "input"));
+        assert!(!wants_direction(&with(""), "input"));
+    }
 }

@@ -259,6 +259,12 @@ pub trait StateStore: Send + Sync {
         None
     }
 
+    /// As [`StateStore::max_transaction_size`], for stores that have to ask for it: a pluggable store is asked once,
+    /// before its first transaction. Callers that can wait use this one.
+    async fn transaction_limit(&self) -> Option<usize> {
+        self.max_transaction_size()
+    }
+
     async fn query(&self, _request: &QueryRequest) -> Result<QueryReply> {
         Err(Error::unsupported("a query"))
     }

@@ -1,7 +1,7 @@
 //! The behaviour of a broker.
 
-mod cases;
-mod recorder;
+pub mod cases;
+pub mod recorder;
 
 use crate::fixtures::pubsub;
 

@@ -1,6 +1,6 @@
 //! The behaviour of a state store.
 
-mod cases;
+pub mod cases;
 mod sqlite;
 
 use crate::fixtures;
