@@ -30,7 +30,7 @@ pub enum Front {
 #[derive(Debug, Clone)]
 pub struct CallContext {
     pub front: Front,
-    /// The caller's span, or the one the front has opened. `None`: tracing is off or the caller sent none.
+    /// The span that the front has opened; all zeros without tracing and without a caller's. `None`: tracing is off.
     pub trace: Option<SpanContext>,
     /// The caller's valid `baggage` header.
     pub baggage: Option<String>,
@@ -43,7 +43,7 @@ impl CallContext {
 
     /// W3C form of the span, empty without one.
     pub fn traceparent(&self) -> String {
-        self.trace.as_ref().map(SpanContext::traceparent).unwrap_or_default()
+        self.trace.as_ref().filter(|trace| trace.is_valid()).map(SpanContext::traceparent).unwrap_or_default()
     }
 
     pub fn tracestate(&self) -> String {

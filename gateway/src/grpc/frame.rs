@@ -97,6 +97,13 @@ pub fn too_large(length: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {limit})"))
 }
 
+/// The sizes of a unary call's messages, for metrics: set on the response.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    pub request: u64,
+    pub response: u64,
+}
+
 /// The answer of a successful unary call.
 pub fn reply<M: Message>(message: &M, headers: HeaderMap, limit: usize) -> Response<Body> {
     let length = message.encoded_len();

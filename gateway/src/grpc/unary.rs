@@ -16,7 +16,7 @@ pub async fn unary<Request, Reply, Answer, Running>(call: Call, answer: Answer) 
 where
     Request: Message + Default,
     Reply: Message,
-    Answer: FnOnce(Context, Request) -> Running,
+    Answer: FnOnce(Context, Request) -> Running + Send,
     Running: Future<Output = Result<Reply, ApiError>> + Send,
 {
     unary_with_headers(call, |context, request| async move { Ok((answer(context, request).await?, HeaderMap::new())) }).await
@@ -27,7 +27,7 @@ pub async fn unary_with_headers<Request, Reply, Answer, Running>(call: Call, ans
 where
     Request: Message + Default,
     Reply: Message,
-    Answer: FnOnce(Context, Request) -> Running,
+    Answer: FnOnce(Context, Request) -> Running + Send,
     Running: Future<Output = Result<(Reply, HeaderMap), ApiError>> + Send,
 {
     let Call { context, headers, body, limit } = call;
@@ -37,6 +37,7 @@ where
         Err(error) => return frame::status(&error),
     };
     let runtime = context.runtime.clone();
+    let request_size = request.encoded_len() as u64;
     let running = answer(context.with_headers(headers), request);
     let outcome = match timeout {
         None => running.await,
@@ -46,7 +47,12 @@ where
         },
     };
     match outcome {
-        Ok((reply, headers)) => frame::reply(&reply, headers, limit),
+        Ok((reply, headers)) => {
+            let mut response = frame::reply(&reply, headers, limit);
+            let sizes = frame::Sizes { request: request_size, response: reply.encoded_len() as u64 };
+            response.extensions_mut().insert(sizes);
+            response
+        }
         Err(error) => {
             runtime.count_error(&error);
             frame::status(&status::status(&error))

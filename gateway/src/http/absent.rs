@@ -61,12 +61,13 @@ fn crypto(call: Call, required: &[&str]) -> ApiError {
 
 async fn schedule_job(mut call: Call) -> Result<ApiError, ApiError> {
     let fields = proto_json::object(&call.read().await?)?;
+    let name = call.parameter(0);
     let shared = &call.runtime.shared;
     if fields.get("name").and_then(Json::as_str).is_some_and(|name| !name.is_empty()) {
         return Ok(table::jobs::name_in_body(&shared.app_id, &shared.namespace));
     }
     let is_scheduled = ["schedule", "dueTime", "due_time"].iter().any(|name| fields.contains_key(*name));
-    Ok(absent::schedule_job(shared, Some(absent::Job { name: call.parameter(0), is_scheduled })))
+    Ok(absent::schedule_job(shared, Some(absent::Job { name, is_scheduled })))
 }
 
 fn number(fields: &std::collections::BTreeMap<String, Json>, name: &str) -> i64 {

@@ -20,17 +20,18 @@ type Answer = Result<Response<Body>, ApiError>;
 
 pub async fn publish(mut call: Call) -> Answer {
     let (pubsub, topic, metadata) = (call.parameter(0), call.parameter(1), call.metadata());
-    call.runtime.pubsub.check(Front::Http, &pubsub, &topic, &metadata).or_else(only_before_body)?;
+    // daprd reads the body before it looks at `rawPayload`; the operation itself finds that again.
+    let checked = call.runtime.pubsub.check(Front::Http, &pubsub, &topic, &metadata);
+    if let Err(error) = checked
+        && error.tag() != "ERR_PUBSUB_REQUEST_METADATA"
+    {
+        return Err(error);
+    }
     let data = call.bytes().await.map_err(|error| table::pubsub::publish(&pubsub, &topic, &error))?;
     let content_type = call.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let content_type = content_type.unwrap_or_default();
     call.runtime.call(&call.context, PublishEvent { pubsub, topic, data, content_type, metadata }).await?;
     Ok(respond::empty())
-}
-
-/// daprd reads the body before it looks at `rawPayload`; the operation itself will find that again.
-fn only_before_body<T>(error: ApiError) -> Result<Option<T>, ApiError> {
-    if error.tag() == "ERR_PUBSUB_REQUEST_METADATA" { Ok(None) } else { Err(error) }
 }
 
 pub async fn bulk(mut call: Call) -> Answer {

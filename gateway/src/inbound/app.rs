@@ -14,6 +14,7 @@ use proto_dapr::runtime::*;
 use tonic::{Code as GrpcCode, Status};
 
 use super::SCOPE;
+use super::span::DeliverySpan;
 use super::deliver::{BulkEvent, BulkItem, BulkVerdict, Deliver, Rejected, TopicEvent, Verdict};
 use crate::app::AppChannel;
 use crate::blocks::Shared;
@@ -56,7 +57,7 @@ type Counted = (Result<Verdict, Rejected>, &'static str, &'static str);
 impl ToApp {
     async fn over_http(&self, event: &TopicEvent) -> Counted {
         let id = event.id();
-        let span = self.shared.tracer.start_delivery(&event.topic, event.trace());
+        let span = DeliverySpan::start(&self.shared.tracer, &event.topic, event.trace());
         let request = request(&event.path, "application/cloudevents+json", event.data.clone(), &event.metadata, &span);
         let response = match self.channel.invoke(request).await {
             Ok(response) => response,
@@ -113,7 +114,7 @@ impl ToApp {
             }
         };
         let id = event.id();
-        let span = self.shared.tracer.start_delivery(&event.topic, event.trace());
+        let span = DeliverySpan::start(&self.shared.tracer, &event.topic, event.trace());
         let answer = self.channel.on_topic_event(message, callback_metadata(&event.metadata, &span)).await;
         span.end_grpc(answer.as_ref().err().map(Status::code));
         match answer {
@@ -148,7 +149,7 @@ impl ToApp {
         .collect();
         let data = Bytes::from(Json::Object(members).to_text());
         let trace = event.items.iter().find_map(|item| item.event.as_ref().and_then(trace_of));
-        let span = self.shared.tracer.start_delivery(&event.topic, trace.as_deref());
+        let span = DeliverySpan::start(&self.shared.tracer, &event.topic, trace.as_deref());
         let response = self
             .channel
             .invoke(request(&event.path, "application/json", data, &event.metadata, &span))
@@ -190,7 +191,7 @@ impl ToApp {
             path: event.path.clone(),
         };
         let trace = event.items.iter().find_map(|item| item.event.as_ref().and_then(trace_of));
-        let span = self.shared.tracer.start_delivery(&event.topic, trace.as_deref());
+        let span = DeliverySpan::start(&self.shared.tracer, &event.topic, trace.as_deref());
         let answer = self.channel.on_bulk_topic_event(message, callback_metadata(&event.metadata, &span)).await;
         span.end_grpc(answer.as_ref().err().map(Status::code));
         match answer {
@@ -229,7 +230,7 @@ fn word(body: &[u8]) -> Option<String> {
     }
 }
 
-fn request(path: &str, content_type: &'static str, data: Bytes, metadata: &Metadata, span: &crate::telemetry::trace::DeliverySpan) -> Request<Body> {
+fn request(path: &str, content_type: &'static str, data: Bytes, metadata: &Metadata, span: &DeliverySpan) -> Request<Body> {
     let mut request = Request::new(Body::full(data));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = crate::app::path_uri(path);
@@ -255,7 +256,7 @@ fn message_headers(metadata: &Metadata) -> HeaderMap {
 }
 
 /// A message's metadata for a callback, with its span.
-fn callback_metadata(metadata: &Metadata, span: &crate::telemetry::trace::DeliverySpan) -> HeaderMap {
+fn callback_metadata(metadata: &Metadata, span: &DeliverySpan) -> HeaderMap {
     let mut headers = message_headers(metadata);
     span.put_grpc(&mut headers);
     headers

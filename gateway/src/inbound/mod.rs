@@ -23,6 +23,7 @@ mod handler;
 pub mod programmatic;
 mod receive;
 pub mod route;
+mod span;
 pub mod stream;
 pub mod subscription;
 

@@ -61,6 +61,12 @@ pub async fn bind_tcp(host: &str, port: u16) -> Result<Bound, ListenError> {
     }
 }
 
+/// Binds `host:port` now or not at all.
+pub fn try_bind_tcp(host: &str, port: u16) -> Result<Bound, ListenError> {
+    let failed = |source| ListenError::Tcp { address: format!("{host}:{port}"), source };
+    TcpListener::from_std(bind_once(host, port).map_err(failed)?).map(Bound::Tcp).map_err(failed)
+}
+
 fn bind_once(host: &str, port: u16) -> io::Result<std::net::TcpListener> {
     if host.is_empty() {
         // All interfaces of both families, as Go does; a machine without IPv6 gets IPv4.

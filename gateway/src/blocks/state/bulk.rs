@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use components::state::{BulkError, BulkFailure, BulkGetItem, DeleteRequest, GetRequest, SetRequest, StateStore};
 use components::{Error, ErrorKind, Result};
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 
 /// Reads all keys, in the order asked for unless the store has its own.
 pub async fn get(store: &dyn StateStore, requests: &[GetRequest], parallelism: i64) -> Result<Vec<BulkGetItem>> {
@@ -13,10 +14,13 @@ pub async fn get(store: &dyn StateStore, requests: &[GetRequest], parallelism: i
         return native;
     }
     let width = usize::try_from(parallelism).ok().filter(|width| *width > 0).unwrap_or(requests.len().max(1));
-    let reads = requests.iter().map(|request| async move {
-        BulkGetItem { key: request.key.clone(), result: store.get(request).await }
-    });
+    // Boxed: a closure over references is not general enough for the compiler inside a spawned future.
+    let reads: Vec<BoxFuture<'_, BulkGetItem>> = requests.iter().map(|request| get_one(store, request).boxed()).collect();
     Ok(futures::stream::iter(reads).buffered(width).collect().await)
+}
+
+async fn get_one(store: &dyn StateStore, request: &GetRequest) -> BulkGetItem {
+    BulkGetItem { key: request.key.clone(), result: store.get(request).await }
 }
 
 /// The writes that are still to be done: a retry sends those again that failed, except for their ETag.
