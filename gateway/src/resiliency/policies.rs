@@ -128,10 +128,10 @@ impl Policies {
                 .filter_map(|built_in| Some((built_in.name(), definitions.retries.get(built_in.name())?.clone())))
                 .collect(),
             apps: HashMap::new(),
-            default_app: definitions.default(&["App".to_owned()], APP_BREAKERS),
+            default_app: definitions.default_target(&["App".to_owned()], APP_BREAKERS),
             actors: HashMap::new(),
             default_actor: definitions
-                .default(&["Actor".to_owned()], APP_BREAKERS)
+                .default_target(&["Actor".to_owned()], APP_BREAKERS)
                 .map(|target| ActorPolicies { target, breaker_by_id: false }),
             inbound: definitions.component_defaults("Inbound"),
             outbound: definitions.component_defaults("Outbound"),
@@ -374,7 +374,7 @@ impl Definitions {
     }
 
     /// What applies to targets without an entry, by the names of policies.
-    fn default(&self, levels: &[String], capacity: usize) -> Option<Target> {
+    fn default_target(&self, levels: &[String], capacity: usize) -> Option<Target> {
         let first = |kind: &str, known: &dyn Fn(&str) -> bool| {
             default_names(levels, kind).into_iter().find(|name| known(name)).unwrap_or_default()
         };
@@ -388,7 +388,7 @@ impl Definitions {
     fn component_defaults(&self, direction: &str) -> Direction {
         let defaults = ComponentType::ALL
             .iter()
-            .filter_map(|kind| Some((*kind, self.default(&component_levels(*kind, direction), 1)?)))
+            .filter_map(|kind| Some((*kind, self.default_target(&component_levels(*kind, direction), 1)?)))
             .collect();
         Direction { named: HashMap::new(), defaults }
     }

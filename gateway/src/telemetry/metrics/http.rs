@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::catalog::Measure::{self, *};
+use super::catalog::Measure::*;
 use super::{Metrics, whole_millis};
 
 /// A call that came to an end.
@@ -69,8 +69,8 @@ impl Metrics {
         self.with(|inner| {
             let mut buffer = itoa::Buffer::new();
             let labels = [inner.app_id.as_str(), buffer.format(status)];
-            inner.count(Measure::HttpHealthCount, &labels);
-            inner.observe(Measure::HttpHealthLatency, &labels, whole_millis(elapsed));
+            inner.count(HttpHealthCount, &labels);
+            inner.observe(HttpHealthLatency, &labels, whole_millis(elapsed));
         });
     }
 }

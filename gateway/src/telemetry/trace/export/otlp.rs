@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext as OtelContext, Status as OtelStatus, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext as OtelContext, SpanId, Status as OtelStatus, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
@@ -66,13 +66,13 @@ impl Otlp {
         let state = span.context.state.as_str().unwrap_or_default().parse::<TraceState>().unwrap_or_default();
         SpanData {
             span_context: OtelContext::new(
-                span.context.trace_id.0.into(),
-                span.context.span_id.0.into(),
+                TraceId::from_bytes(span.context.trace_id.0),
+                SpanId::from_bytes(span.context.span_id.0),
                 TraceFlags::new(span.context.flags),
                 false,
                 state,
             ),
-            parent_span_id: span.parent.unwrap_or_default().0.into(),
+            parent_span_id: SpanId::from_bytes(span.parent.unwrap_or_default().0),
             parent_span_is_remote: span.parent.is_some(),
             span_kind: match span.kind {
                 SpanKind::Internal => opentelemetry::trace::SpanKind::Internal,
