@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tracing::{error, warn};
 
 use super::component::Component;
 use super::configuration::os_text;
 use super::decode::decode;
+use super::document::{self, Head};
 use super::environment::Environment;
 use super::http_endpoint::HttpEndpoint;
-use super::meta::{Metadata, Resource};
+use super::meta::Resource;
 use super::resiliency::Resiliency;
 use super::subscription::{Subscription, SubscriptionV1};
 use super::yaml;
@@ -162,8 +162,8 @@ impl Folders {
                 Some(Ok(text)) => text,
             };
             let mut errors = Vec::new();
-            for (index, document) in split_documents(text).enumerate() {
-                match parse_document(document) {
+            for (index, text) in document::split(text).enumerate() {
+                match document::parse(text) {
                     Ok(Some(resource)) => found.push((Position { file: file_index, document: index }, resource)),
                     Ok(None) => {}
                     Err(reason) => errors.push(reason),
@@ -189,15 +189,6 @@ struct Position {
     document: usize,
 }
 
-/// What tells a document's kind.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Head {
-    api_version: String,
-    kind: String,
-    metadata: Metadata,
-}
-
 fn read_folder(folder: &Path, files: &mut Vec<File>) -> std::io::Result<()> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -218,43 +209,6 @@ fn read_folder(folder: &Path, files: &mut Vec<File>) -> std::io::Result<()> {
 fn is_yaml(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
-}
-
-/// The texts between lines that begin with `---`; the rest of such a line is dropped.
-fn split_documents(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = (!text.is_empty()).then_some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let Some(at) = text.find("\n---") else {
-            rest = None;
-            return Some(text);
-        };
-        let after = &text[at + 4..];
-        rest = after.find('\n').map(|newline| &after[newline + 1..]).filter(|after| !after.is_empty());
-        Some(&text[..at])
-    })
-}
-
-fn parse_document<T: Resource>(document: &str) -> Result<Option<T>, String> {
-    let value = yaml::parse(document).map_err(|error| error.to_string())?;
-    let head: Head = decode(value.clone()).map_err(|error| error.to_string())?;
-    if head.api_version != T::API_VERSION || head.kind != T::KIND {
-        return Ok(None);
-    }
-    let name = &head.metadata.name;
-    let faults = name_faults(name);
-    if !faults.is_empty() {
-        return Err(format!("invalid name {name:?} for {:?}: {}", T::KIND, faults.join("; ")));
-    }
-    decode(value).map(Some).map_err(|error| error.to_string())
-}
-
-/// Why `name` cannot be a segment of a path, in the words of Kubernetes.
-fn name_faults(name: &str) -> Vec<String> {
-    if matches!(name, "." | "..") {
-        return vec![format!("may not be '{name}'")];
-    }
-    ["/", "%"].iter().filter(|part| name.contains(*part)).map(|part| format!("may not contain '{part}'")).collect()
 }
 
 fn filter<T: Resource>(found: Vec<T>, scope: &Scope) -> Result<Vec<T>, LoadError> {
@@ -391,20 +345,5 @@ mod tests {
         let foreign = "kind: Resiliency\nmetadata: {name: f}\nscopes: [bank]\n";
         let (_keep, folders) = folder(&[("a.yaml", text), ("b.yaml", foreign), ("c.yaml", "kind: [x")]);
         assert_eq!(names(&folders.resiliencies("shop")), ["r"]);
-    }
-
-    #[test]
-    fn names_that_break_paths_are_refused() {
-        assert_eq!(name_faults(".."), ["may not be '..'"]);
-        assert_eq!(name_faults("a/b%"), ["may not contain '/'", "may not contain '%'"]);
-        assert!(name_faults("a-b").is_empty());
-    }
-
-    #[test]
-    fn documents_are_split_at_markers() {
-        let split = |text| split_documents(text).collect::<Vec<_>>();
-        assert_eq!(split("a\n---\nb\n---"), ["a", "b"]);
-        assert_eq!(split("---\na\n--- # note\nb"), ["---\na", "b"]);
-        assert_eq!(split(""), Vec::<&str>::new());
     }
 }

@@ -7,6 +7,7 @@
 pub mod component;
 pub mod configuration;
 pub mod decode;
+mod document;
 pub mod duration;
 pub mod environment;
 pub mod http_endpoint;

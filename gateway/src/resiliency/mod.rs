@@ -4,6 +4,7 @@
 //! is, and which failures are worth another, is said by the caller through [`Failure`].
 
 mod breaker;
+mod definitions;
 mod lru;
 mod matching;
 mod policies;

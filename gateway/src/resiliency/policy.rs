@@ -172,12 +172,12 @@ impl Policy {
         };
         let mut timed_out = false;
         let Some(retry) = &inner.retry else {
-            return inner.guarded(attempt(), &mut timed_out).await;
+            return inner.guarded(&mut attempt, &mut timed_out).await;
         };
         let mut schedule = retry.schedule();
         let mut attempts = 1u32;
         loop {
-            let error = match inner.guarded(attempt(), &mut timed_out).await {
+            let error = match inner.guarded(&mut attempt, &mut timed_out).await {
                 Ok(value) => {
                     if attempts > 1 {
                         info!(
@@ -207,19 +207,20 @@ impl Policy {
 }
 
 impl Inner {
-    /// One attempt, behind the breaker, in its time.
-    async fn guarded<T, E: Failure>(
-        &self,
-        attempt: impl Future<Output = Result<T, E>>,
-        timed_out: &mut bool,
-    ) -> Result<T, PolicyError<E>> {
-        let Some(breaker) = &self.breaker else { return self.timed(attempt, timed_out).await };
+    /// One attempt, behind the breaker, in its time. An attempt that the breaker refuses is not even made.
+    async fn guarded<T, E, F, Fut>(&self, attempt: &mut F, timed_out: &mut bool) -> Result<T, PolicyError<E>>
+    where
+        E: Failure,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let Some(breaker) = &self.breaker else { return self.timed(attempt(), timed_out).await };
         let before = breaker.state();
         let result = match breaker.admit() {
             Err(Refusal::Open) => Err(PolicyError::BreakerOpen),
             Err(Refusal::TooManyRequests) => Err(PolicyError::TooManyRequests),
             Ok(permit) => {
-                let result = self.timed(attempt, timed_out).await;
+                let result = self.timed(attempt(), timed_out).await;
                 permit.report(match &result {
                     Err(PolicyError::Operation(error)) => !error.is_failure_for_breaker(),
                     other => other.is_ok(),

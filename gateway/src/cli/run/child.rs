@@ -192,14 +192,22 @@ mod tests {
         assert!(shell(script).wait().await.unwrap().success());
     }
 
+    /// Runs `script` with its signals set as `trap` says; returns when they are.
+    async fn trapping(trap: &str) -> Child {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let child = shell(&format!("{trap}; : > '{}'; while :; do sleep 0.05; done", ready.display()));
+        while !ready.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child
+    }
+
     #[tokio::test]
     async fn terminating_gives_time_and_then_kills() {
-        let mut kind = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done");
-        // The trap must be set before the signal comes.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut kind = trapping("trap 'exit 7' TERM").await;
         assert_eq!(exit_code(kind.terminate(Duration::from_secs(5)).await.unwrap()), 7);
-        let mut deaf = shell("trap '' TERM; while :; do sleep 0.05; done");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut deaf = trapping("trap '' TERM").await;
         assert_eq!(exit_code(deaf.terminate(Duration::from_millis(100)).await.unwrap()), 137);
         deaf.close().await;
     }

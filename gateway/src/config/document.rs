@@ -1,0 +1,74 @@
+//! One document of a file: where it ends, what it is, whether it is one of ours.
+
+use serde::Deserialize;
+
+use super::decode::decode;
+use super::meta::{Metadata, Resource};
+use super::yaml;
+
+/// What tells a document's kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Head {
+    api_version: String,
+    pub kind: String,
+    metadata: Metadata,
+}
+
+/// The texts between lines that begin with `---`; the rest of such a line is dropped.
+pub fn split(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = (!text.is_empty()).then_some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(at) = text.find("\n---") else {
+            rest = None;
+            return Some(text);
+        };
+        let after = &text[at + 4..];
+        rest = after.find('\n').map(|newline| &after[newline + 1..]).filter(|after| !after.is_empty());
+        Some(&text[..at])
+    })
+}
+
+/// The document as a `T`; `None` when it is of another kind or version.
+pub fn parse<T: Resource>(document: &str) -> Result<Option<T>, String> {
+    let value = yaml::parse(document).map_err(|error| error.to_string())?;
+    let head: Head = decode(value.clone()).map_err(|error| error.to_string())?;
+    if head.api_version != T::API_VERSION || head.kind != T::KIND {
+        return Ok(None);
+    }
+    let name = &head.metadata.name;
+    let faults = name_faults(name);
+    if !faults.is_empty() {
+        return Err(format!("invalid name {name:?} for {:?}: {}", T::KIND, faults.join("; ")));
+    }
+    decode(value).map(Some).map_err(|error| error.to_string())
+}
+
+/// Why `name` cannot be a segment of a path, in the words of Kubernetes.
+fn name_faults(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    ["/", "%"].iter().filter(|part| name.contains(*part)).map(|part| format!("may not contain '{part}'")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_break_paths_are_refused() {
+        assert_eq!(name_faults(".."), ["may not be '..'"]);
+        assert_eq!(name_faults("a/b%"), ["may not contain '/'", "may not contain '%'"]);
+        assert!(name_faults("a-b").is_empty());
+    }
+
+    #[test]
+    fn documents_are_split_at_markers() {
+        let documents = |text| split(text).collect::<Vec<_>>();
+        assert_eq!(documents("a\n---\nb\n---"), ["a", "b"]);
+        assert_eq!(documents("---\na\n--- # note\nb"), ["---\na", "b"]);
+        assert_eq!(documents(""), Vec::<&str>::new());
+    }
+}
