@@ -165,3 +165,144 @@ async fn flush(sinks: &[Sink], batch: &mut Vec<Finished>, failed: &mut bool) {
     }
     batch.clear();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, Request, Response};
+    use http_body_util::combinators::BoxBody;
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use hyper::body::{Frame, Incoming};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::Environment;
+    use crate::config::configuration::tracing::{OtelHeader, OtelSpec, ZipkinSpec};
+    use crate::telemetry::trace::{SpanKind, Status, Tracer};
+
+    struct Received {
+        path: String,
+        headers: HeaderMap,
+        body: String,
+    }
+
+    /// A collector for HTTP and gRPC on a free port, and what it receives.
+    async fn collector() -> (String, mpsc::UnboundedReceiver<Received>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let sender = sender.clone();
+                let service = hyper::service::service_fn(move |request| answer(request, sender.clone()));
+                tokio::spawn(async move {
+                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    server.serve_connection(TokioIo::new(stream), service).await
+                });
+            }
+        });
+        (address, receiver)
+    }
+
+    async fn answer(
+        request: Request<Incoming>,
+        sender: mpsc::UnboundedSender<Received>,
+    ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
+        let is_grpc = head.headers.get("content-type").is_some_and(|kind| kind == "application/grpc");
+        sender.send(Received { path: head.uri.path().to_owned(), headers: head.headers, body }).unwrap();
+        if !is_grpc {
+            return Ok(Response::new(Full::default().boxed()));
+        }
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+        let frames = [Frame::data(Bytes::from_static(&[0; 5])), Frame::trailers(trailers)].map(Ok);
+        let body = StreamBody::new(futures::stream::iter(frames)).boxed();
+        Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
+    }
+
+    /// Exports one span and gives what the collector got.
+    async fn export(spec: TracingSpec, receiver: &mut mpsc::UnboundedReceiver<Received>) -> Received {
+        // What every main does first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let environment = Environment::new([("OTEL_RESOURCE_ATTRIBUTES", "zone=eu")]);
+        let tracer = Tracer::start(&spec, "shop", &environment, &Handle::current()).unwrap();
+        let mut span = tracer.span("first name", SpanKind::Client, None);
+        assert!(span.is_recording());
+        span.set_name("/v1.0/state/mem");
+        span.set_attribute("db.name", "mem");
+        span.set_status(Status::from_http(500));
+        span.end();
+        tracer.close(Duration::from_secs(5)).await;
+        receiver.try_recv().expect("nothing has reached the collector")
+    }
+
+    fn otel(protocol: &str, endpoint: String) -> TracingSpec {
+        let headers = vec![OtelHeader { name: "Tenant".into(), value: "a=b".into() }];
+        let otel = OtelSpec {
+            protocol: protocol.into(),
+            endpoint_address: endpoint,
+            is_secure: Some(false),
+            headers,
+            timeout: None,
+        };
+        TracingSpec { sampling_rate: "1".into(), otel, ..TracingSpec::default() }
+    }
+
+    #[tokio::test]
+    async fn zipkin_gets_json() {
+        let (address, mut receiver) = collector().await;
+        let zipkin = ZipkinSpec { endpoint_address: format!("http://{address}/api/v2/spans") };
+        let spec = TracingSpec { sampling_rate: "1".into(), zipkin, ..TracingSpec::default() };
+        let received = export(spec, &mut receiver).await;
+        assert_eq!(received.path, "/api/v2/spans");
+        let spans: serde_json::Value = serde_json::from_str(&received.body).unwrap();
+        assert_eq!(spans[0]["name"], "/v1.0/state/mem");
+        assert_eq!(spans[0]["localEndpoint"]["serviceName"], "shop");
+    }
+
+    #[tokio::test]
+    async fn otlp_goes_over_http() {
+        let (address, mut receiver) = collector().await;
+        let received = export(otel("http", address), &mut receiver).await;
+        assert_eq!(received.path, "/v1/traces");
+        assert_eq!(received.headers["tenant"], "a=b");
+        assert_eq!(received.headers["content-type"], "application/x-protobuf");
+        for text in ["service.name", "shop", "zone", "/v1.0/state/mem", "db.name", "Code(500): Internal Server Error"] {
+            assert!(received.body.contains(text), "{text} is not in {:?}", received.body);
+        }
+    }
+
+    #[tokio::test]
+    async fn otlp_goes_over_grpc() {
+        let (address, mut receiver) = collector().await;
+        let received = export(otel("grpc", address), &mut receiver).await;
+        assert_eq!(received.path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+        assert_eq!(received.headers["tenant"], "a=b");
+        assert!(received.body.contains("/v1.0/state/mem"), "{:?}", received.body);
+    }
+
+    #[tokio::test]
+    async fn an_absent_collector_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let zipkin = ZipkinSpec { endpoint_address: format!("http://{}/", listener.local_addr().unwrap()) };
+        let spec = TracingSpec { sampling_rate: "1".into(), zipkin, ..TracingSpec::default() };
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let tracer = Tracer::start(&spec, "shop", &Environment::default(), &Handle::current()).unwrap();
+        tracer.span("s", SpanKind::Client, None).end();
+        let begun = std::time::Instant::now();
+        tracer.close(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn unknown_protocols_end_the_start() {
+        let spec = otel("carrier-pigeon", "x:1".into());
+        let error = Tracer::start(&spec, "shop", &Environment::default(), &Handle::current()).unwrap_err();
+        assert_eq!(error.to_string(), "invalid protocol carrier-pigeon provided for Otel endpoint");
+    }
+}
