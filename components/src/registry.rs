@@ -90,3 +90,73 @@ pub fn normal_version(version: &str) -> String {
         other => other.to_owned(),
     }
 }
+
+/// Property names that the sidecar itself reads, by block.
+fn sidecar_properties(block: &str) -> &'static [&'static str] {
+    match block {
+        "state" => &[
+            "keyPrefix",
+            "actorStateStore",
+            "primaryEncryptionKey",
+            "secondaryEncryptionKey",
+            "outboxPublishPubsub",
+            "outboxPublishTopic",
+            "outboxPubsub",
+            "outboxDiscardWhenMissingState",
+        ],
+        "pubsub" => &["consumerID", "publishingScopes", "subscriptionScopes", "allowedTopics", "protectedTopics"],
+        "bindings" => &["route", "direction"],
+        _ => &[],
+    }
+}
+
+/// The names in `properties` that are nearly, but not, one of `known` (or of what the sidecar reads for `block`), each
+/// with the nearest. Names that resemble none are left alone: components may have options of other versions.
+pub fn misspelt(
+    properties: &crate::metadata::Properties,
+    known: &[&'static str],
+    block: &str,
+) -> Vec<(String, &'static str)> {
+    if known.is_empty() {
+        return Vec::new();
+    }
+    let all = || known.iter().chain(sidecar_properties(block)).copied();
+    properties
+        .names()
+        .filter(|name| !all().any(|other| other.eq_ignore_ascii_case(name)))
+        .filter_map(|name| {
+            let (distance, nearest) = all().map(|other| (distance(name, other), other)).min()?;
+            (distance <= 2 && distance * 3 <= name.len()).then(|| (name.to_owned(), nearest))
+        })
+        .collect()
+}
+
+/// Edits between two names, without regard to case.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.to_ascii_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, character) in one.to_ascii_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (index, candidate) in other.iter().enumerate() {
+            let substituted = diagonal + usize::from(character != *candidate);
+            diagonal = row[index + 1];
+            row[index + 1] = substituted.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Properties;
+
+    #[test]
+    fn near_misses_are_named_and_others_left_alone() {
+        let names = ["connectionStrng", "KEYPREFIX", "tableName", "somethingElse"];
+        let properties = Properties::new(names.map(|name| (name.to_owned(), String::new())));
+        let found = misspelt(&properties, &["connectionString", "tableName"], "state");
+        assert_eq!(found, [("connectionStrng".to_owned(), "connectionString")]);
+    }
+}
