@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod body;
 pub mod catalog;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod grpc;

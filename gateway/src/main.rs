@@ -1,1 +1,98 @@
-fn main() {}
+//! The program `ottavo`; called as `daprd`, a drop-in for Dapr's sidecar.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use gateway::blocks::sidecar::RUNTIME_VERSION;
+use gateway::cli::run::defaults;
+use gateway::cli::{self, CliExit, Command, Flags};
+use gateway::config::Environment;
+use gateway::lifecycle::{self, Companion};
+use gateway::server::Workers;
+use gateway::telemetry::logging;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // One provider of cryptography for the whole process; a second call is the only way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (argv0, words) = words.split_first().map_or(("ottavo", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let code = match cli::parse(argv0, words, &Environment::of_process()) {
+        Ok(Command::Sidecar(flags)) => start(*flags, Companion::default()),
+        Ok(Command::Run(arguments)) => {
+            let cli::RunArgs { flags, command, data_dir } = *arguments;
+            match defaults::components(&data_dir, &[]) {
+                Ok(components) => start(flags, Companion { components, command }),
+                Err(error) => {
+                    eprintln!(
+                        "ottavo: cannot use {} for the data of the default components: {error}\n\
+                         Choose another folder with --data-dir.",
+                        data_dir.display()
+                    );
+                    1
+                }
+            }
+        }
+        Ok(Command::Wait { http_port }) => {
+            // daprd ends with 0 whether the sidecar came up or not.
+            cli::wait::until_ready(http_port);
+            0
+        }
+        Err(exit) => print(exit),
+    };
+    ExitCode::from(code)
+}
+
+/// Says why the program ends before it has begun.
+fn print(exit: CliExit) -> u8 {
+    // A closed standard output is the reader's choice.
+    let _ = std::io::stdout().write_all(exit.stdout.as_bytes());
+    let _ = std::io::stderr().write_all(exit.stderr.as_bytes());
+    if let Some((options, line)) = exit.fatal {
+        match logging::init(&options) {
+            Ok(logs) => {
+                logging::fatal(&line);
+                logs.flush();
+            }
+            Err(_) => eprintln!("{line}"),
+        }
+    }
+    exit.code
+}
+
+fn start(flags: Flags, companion: Companion) -> u8 {
+    for notice in &flags.notices {
+        eprintln!("{notice}");
+    }
+    let logs = match logging::init(&flags.log_options(RUNTIME_VERSION)) {
+        Ok(logs) => logs,
+        Err(error) => {
+            eprintln!("ottavo: {error}");
+            return 1;
+        }
+    };
+    let outcome = (|| {
+        let workers = Workers::for_this_machine().map_err(|error| format!("cannot start worker threads: {error}"))?;
+        let background = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("ottavo-background")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the background runtime: {error}"))?;
+        let outcome = background.block_on(lifecycle::run(flags, workers, companion)).map_err(|fatal| fatal.0);
+        // What still runs has had its time.
+        background.shutdown_timeout(std::time::Duration::from_millis(100));
+        outcome
+    })();
+    let code = match outcome {
+        Ok(exit) => exit.code(),
+        Err(line) => {
+            logging::fatal(&format!("Fatal error from runtime: {line}"));
+            1
+        }
+    };
+    logs.flush();
+    code
+}

@@ -85,7 +85,7 @@ impl Inbound {
             }
         }
         self.lock().declarative = kept;
-        self.publish_infos();
+        self.publish();
     }
 
     /// Replaces what the application asked for; of several for one topic the last counts.
@@ -96,7 +96,7 @@ impl Inbound {
             kept.push(Arc::new(subscription));
         }
         self.lock().programmatic = kept;
-        self.publish_infos();
+        self.publish();
     }
 
     /// The application's word goes before what is declared for the same topic.
@@ -105,7 +105,8 @@ impl Inbound {
         declared.chain(&state.programmatic).cloned().collect()
     }
 
-    fn publish_infos(&self) {
+    /// Tells the metadata what there is.
+    pub fn publish(&self) {
         let infos: Vec<SubscriptionInfo> = {
             let state = self.lock();
             Self::effective(&state).iter().chain(&state.streams).map(|subscription| subscription.info()).collect()

@@ -51,7 +51,7 @@ impl Inbound {
         let running =
             subscribe(&pipeline).await.map_err(|error| format!("failed to create subscription for {key}: {error}"))?;
         self.lock().streams.push(subscription.clone());
-        self.publish_infos();
+        self.publish();
         Ok(StreamSubscription { inbound: self.clone(), subscription, running, to_stream, closing })
     }
 }
@@ -82,7 +82,7 @@ impl StreamSubscription {
         self.to_stream.ended.cancel();
         self.running.close().await;
         self.inbound.lock().streams.retain(|other| !Arc::ptr_eq(other, &self.subscription));
-        self.inbound.publish_infos();
+        self.inbound.publish();
     }
 }
 

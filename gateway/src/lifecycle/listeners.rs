@@ -13,12 +13,16 @@ pub struct Listeners {
     metrics: Option<Bound>,
 }
 
+/// Whether HTTP/2 without TLS is spoken: `DAPR_HTTP_DISABLE_H2C` switches it off.
+pub fn allows_h2c(flags: &Flags) -> bool {
+    !flags.environment.get("DAPR_HTTP_DISABLE_H2C").is_some_and(components::metadata::is_truthy)
+}
+
 /// HTTP/1.1 and HTTP/2 on one port.
 fn http_protocol(flags: &Flags) -> Http {
-    let h2c = !flags.environment.get("DAPR_HTTP_DISABLE_H2C").is_some_and(components::metadata::is_truthy);
     Http {
         with_http1: true,
-        with_http2: h2c,
+        with_http2: allows_h2c(flags),
         // More than the limit, so that the layer can answer 431 in daprd's words.
         header_buffer: (flags.read_buffer_size * 2).max(1 << 16),
         keepalive: false,

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
+use crate::cli::run::child::{Child, exit_code};
 use crate::server::{Http, ServeConnection, Swap, Workers};
 
 mod address;
@@ -75,51 +76,57 @@ impl Process {
     }
 }
 
-/// What else ends a run, beside signals and the API: `ottavo run` ends with its child.
-pub type Ended = futures::future::BoxFuture<'static, ()>;
+/// What a run is about, beside its flags.
+#[derive(Default)]
+pub struct Companion {
+    /// Resources that come before those of files and give way to them.
+    pub components: Vec<crate::config::Component>,
+    /// An application to run beside the sidecar: started once the APIs serve; its end is the sidecar's.
+    pub command: Vec<String>,
+}
 
-/// Runs a sidecar until it is told to stop. `on_ready` is called once the APIs serve and outbound calls work;
-/// `ended` may end the run like a signal; `extra` are resources that come before those of files.
+/// Runs a sidecar until it is told to stop, or its companion ends.
 ///
 /// # Errors
 /// The one line for the operator; the caller logs it and exits with 1.
-pub async fn run(
-    flags: Flags,
-    workers: Workers,
-    extra: Vec<crate::config::Component>,
-    on_ready: impl FnOnce(Ready),
-    ended: Ended,
-) -> Result<Exit, Fatal> {
+pub async fn run(flags: Flags, workers: Workers, companion: Companion) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let mut signals = Signals::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     announce(&flags);
     check_supported(&flags)?;
     let (stop, mut stops) = mpsc::unbounded_channel();
     let mut process = prepare(flags, workers, stop).await?;
+    let extra = companion.components;
     let mut generation = tokio::select! {
         generation = Generation::start(&mut process, extra.clone()) => generation?,
         name = signals.next_stop() => return interrupted(name),
     };
-    let app = application::Application::start(&process, &generation);
     process.outbound.set("app", true);
-    on_ready(Ready { http_port: process.flags.http_port, grpc_port: process.flags.grpc_port });
+    let mut child = start_child(&companion.command, &process.flags)?;
     let mut app = tokio::select! {
-        app = app.discovered(&process) => app,
+        app = application::Application::new(&generation).discovered(&process.flags) => app,
         name = signals.next_stop() => {
+            let code = end_child(child).await;
             generation.close(&process).await;
-            return interrupted(name);
+            return interrupted(name).map(|exit| code.unwrap_or(exit));
         }
         // A stop over the API before the application is there.
         Some(how) = stops.recv() => {
             let exit = if how == Stop::Forced { forced().await } else { Exit::Success };
+            let code = end_child(child).await;
             generation.close(&process).await;
-            return Ok(exit);
+            return Ok(code.unwrap_or(exit));
+        }
+        status = wait_child(&mut child) => {
+            generation.close(&process).await;
+            close_child(child).await;
+            return Ok(status);
         }
     };
     app.begin(&process, &generation).await?;
     process.readiness.set("runtime", true);
     tracing::info!(target: SCOPE, "dapr initialized. Status: Running. Init Elapsed {}ms", started.elapsed().as_millis());
-    let mut ended = ended;
+    let mut ended = None;
     loop {
         let asked = tokio::select! {
             asked = signals.next() => asked,
@@ -127,7 +134,10 @@ pub async fn run(
                 Stop::Forced => return Ok(forced().await),
                 Stop::Graceful => Asked::Stop("api"),
             },
-            () = &mut ended => Asked::Stop("child"),
+            status = wait_child(&mut child) => {
+                ended = Some(status);
+                Asked::Stop("child")
+            }
         };
         match asked {
             Asked::Reload => {
@@ -138,17 +148,55 @@ pub async fn run(
                 if !matches!(name, "api" | "child") {
                     tracing::info!(target: "dapr.signals", "Received signal '{name}'; beginning shutdown");
                 }
-                return shutdown(process, generation, app, signals).await;
+                // The application first: what it still does on its way out needs the sidecar.
+                let status = match ended {
+                    Some(status) => {
+                        close_child(child).await;
+                        Some(status)
+                    }
+                    None => end_child(child).await,
+                };
+                let exit = shutdown(process, generation, app, signals).await?;
+                return Ok(status.unwrap_or(exit));
             }
         }
     }
 }
 
-/// The ports that are open once the sidecar is ready.
-#[derive(Debug, Clone, Copy)]
-pub struct Ready {
-    pub http_port: u16,
-    pub grpc_port: u16,
+/// The time that the application gets to end after SIGTERM.
+const CHILD_GRACE: Duration = Duration::from_secs(10);
+
+fn start_child(command: &[String], flags: &Flags) -> Result<Option<Child>, Fatal> {
+    let Some(program) = command.first() else { return Ok(None) };
+    match Child::spawn(command, flags) {
+        Ok(child) => Ok(Some(child)),
+        Err(error) => Err(Fatal(format!("cannot run {program}: {error}"))),
+    }
+}
+
+/// The end of the application; never without one.
+async fn wait_child(child: &mut Option<Child>) -> Exit {
+    match child {
+        None => std::future::pending().await,
+        Some(child) => match child.wait().await {
+            Ok(status) => Exit::App(exit_code(status)),
+            Err(_) => Exit::Failure,
+        },
+    }
+}
+
+/// Asks the application to end, and waits for it.
+async fn end_child(child: Option<Child>) -> Option<Exit> {
+    let mut child = child?;
+    let status = child.terminate(CHILD_GRACE).await;
+    child.close().await;
+    Some(status.map_or(Exit::Failure, |status| Exit::App(exit_code(status))))
+}
+
+async fn close_child(child: Option<Child>) {
+    if let Some(child) = child {
+        child.close().await;
+    }
 }
 
 /// How a run ended.
@@ -157,6 +205,18 @@ pub enum Exit {
     Success,
     /// Exit code 1, and nothing more to say.
     Failure,
+    /// The application's own exit code.
+    App(u8),
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::App(code) => code,
+        }
+    }
 }
 
 fn announce(flags: &Flags) {

@@ -44,7 +44,7 @@ impl Swap {
 
 impl ServeConnection for Swap {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let service = Arc::clone(&self.0.load());
+        let service: Arc<dyn Serve> = Arc::clone(&**self.0.load());
         service.serve(request).await
     }
 }
