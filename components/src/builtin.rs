@@ -14,6 +14,8 @@ pub fn register(registry: &mut Registry) {
         secretstores::local::file::build,
     );
     registry.add("state.in-memory", "v1", state::in_memory::PROPERTIES, state::in_memory::build);
+    #[cfg(feature = "redis")]
+    registry.add("state.redis", "v1", state::redis::PROPERTIES, state::redis::build);
     #[cfg(feature = "sqlite")]
     for name in ["state.sqlite", "state.sqlite3"] {
         registry.add(name, "v1", state::sqlite::PROPERTIES, state::sqlite::build);

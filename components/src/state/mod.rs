@@ -9,6 +9,8 @@ use crate::{Error, Metadata, Result};
 
 pub mod in_memory;
 pub mod like;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod ttl;

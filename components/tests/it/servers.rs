@@ -78,6 +78,63 @@ fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("{program} does not start (is its Debian package installed?): {error}"))
 }
 
+/// A Redis server; `more` are further arguments.
+pub fn redis(more: &[&str]) -> Server {
+    let port = free_port();
+    redis_on(port, folder(), more)
+}
+
+fn redis_on(port: u16, folder: TempDir, more: &[&str]) -> Server {
+    let mut arguments = vec!["--port".to_owned(), port.to_string()];
+    arguments.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "."].map(str::to_owned));
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    Server::start("redis-server", port, folder, arguments)
+}
+
+/// A cluster of three Redis servers that share the slots.
+pub fn redis_cluster() -> Vec<Server> {
+    let nodes: Vec<Server> = (0..3)
+        .map(|_| {
+            // The bus port is the port and 10000.
+            let port = std::iter::repeat_with(free_port).find(|port| *port < 55_000).expect("endless");
+            redis_on(port, folder(), &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
+        })
+        .collect();
+    let ranges = ["0 5460", "5461 10922", "10923 16383"];
+    for (node, range) in nodes.iter().zip(ranges) {
+        redis_cli(node, &format!("CLUSTER ADDSLOTSRANGE {range}"));
+        redis_cli(&nodes[0], &format!("CLUSTER MEET 127.0.0.1 {}", node.port));
+    }
+    let start = Instant::now();
+    while !nodes.iter().all(|node| redis_cli(node, "CLUSTER INFO").contains("cluster_state:ok"))
+        || !nodes.iter().all(|node| redis_cli(node, "CLUSTER INFO").contains("cluster_known_nodes:3"))
+    {
+        assert!(start.elapsed() < PATIENCE, "the cluster does not form");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    nodes
+}
+
+/// A Redis server and a sentinel that watches it as `primary`.
+pub fn redis_sentinel() -> (Server, Server) {
+    let server = redis(&[]);
+    let (port, folder) = (free_port(), folder());
+    let config = format!("port {port}\nbind 127.0.0.1\nsentinel monitor primary 127.0.0.1 {} 1\n", server.port);
+    std::fs::write(folder.path().join("sentinel.conf"), config).expect("a configuration");
+    let arguments = vec!["sentinel.conf".to_owned(), "--sentinel".to_owned()];
+    (server, Server::start("redis-server", port, folder, arguments))
+}
+
+/// Runs a command on a Redis server.
+pub fn redis_cli(server: &Server, command: &str) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-p", &server.port.to_string()])
+        .args(command.split(' '))
+        .output()
+        .expect("redis-cli of the package redis-tools");
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

@@ -15,7 +15,12 @@ use crate::fixtures::eventually;
 
 /// Runs every case that the store's features call for.
 pub async fn run(store: &dyn StateStore) {
-    let at = &Keys(store, Uuid::new_v4().to_string());
+    run_below(store, Uuid::new_v4().to_string()).await;
+}
+
+/// As [`run`], with keys below `prefix`.
+pub async fn run_below(store: &dyn StateStore, prefix: String) {
+    let at = &Keys(store, prefix);
     at.0.ping().await.expect("ping");
     an_absent_key_reads_as_empty(at).await;
     values_come_back_as_they_were(at).await;
