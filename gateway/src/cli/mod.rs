@@ -75,7 +75,9 @@ fn sidecar_command(words: &[String], environment: &Environment) -> Result<Comman
     }
     if parsed.truth("build-info") {
         let ours = env!("CARGO_PKG_VERSION");
-        return Err(CliExit::print(format!("Version: {DAPR_VERSION}\nGit Commit: ottavo-{ours}\nGit Version: v{DAPR_VERSION}\n")));
+        return Err(CliExit::print(format!(
+            "Version: {DAPR_VERSION}\nGit Commit: ottavo-{ours}\nGit Version: v{DAPR_VERSION}\n"
+        )));
     }
     if parsed.truth("wait") {
         // A port that is none can never be ready.
@@ -85,7 +87,10 @@ fn sidecar_command(words: &[String], environment: &Environment) -> Result<Comman
         Ok(flags) => Ok(Command::Sidecar(Box::new(flags))),
         Err(error) => Err(CliExit {
             fatal: Some((fatal_options(&parsed, &error), error.log_line())),
-            stderr: parsed.deprecated().map(|(flag, instead)| format!("Flag --{flag} has been deprecated, {instead}\n")).collect(),
+            stderr: parsed
+                .deprecated()
+                .map(|(flag, instead)| format!("Flag --{flag} has been deprecated, {instead}\n"))
+                .collect(),
             code: 1,
             ..CliExit::default()
         }),

@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn negative_numbers_and_empty_values_are_words() {
-        let parsed = parse(&["--app-max-concurrency", "-1", "--profile-port", "-10", "-placement-host-address", ""]).unwrap();
+        let parsed =
+            parse(&["--app-max-concurrency", "-1", "--profile-port", "-10", "-placement-host-address", ""]).unwrap();
         assert_eq!(parsed.int("app-max-concurrency"), -1);
         assert_eq!(parsed.text("profile-port"), "-10");
         assert_eq!(parsed.text("placement-host-address"), "");
@@ -251,9 +252,18 @@ mod tests {
         for (words, message) in [
             (&["--nope"][..], "unknown flag: --nope"),
             (&["--app-id"], "flag needs an argument: --app-id"),
-            (&["--app-max-concurrency", "x"], "invalid argument \"x\" for \"--app-max-concurrency\" flag: strconv.ParseInt: parsing \"x\": invalid syntax"),
-            (&["--enable-mtls=maybe"], "invalid argument \"maybe\" for \"--enable-mtls\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax"),
-            (&["--actors-disseminate-timeout", "1"], "invalid argument \"1\" for \"--actors-disseminate-timeout\" flag: time: missing unit in duration \"1\""),
+            (
+                &["--app-max-concurrency", "x"],
+                "invalid argument \"x\" for \"--app-max-concurrency\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+            ),
+            (
+                &["--enable-mtls=maybe"],
+                "invalid argument \"maybe\" for \"--enable-mtls\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            ),
+            (
+                &["--actors-disseminate-timeout", "1"],
+                "invalid argument \"1\" for \"--actors-disseminate-timeout\" flag: time: missing unit in duration \"1\"",
+            ),
             (&["--=x"], "bad flag syntax: --=x"),
             (&["-a"], "unknown shorthand flag: 'a' in -a"),
         ] {

@@ -27,7 +27,13 @@ pub struct RunArgs {
 
 /// State, pub/sub, invocation and more beside your application, through the Dapr API.
 #[derive(Debug, Parser)]
-#[command(name = "ottavo", version, arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "ottavo",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Subcommands,
@@ -164,14 +170,19 @@ impl Options {
         ] {
             let port = match given {
                 Some(port) => port,
-                None => free_port(usual, &taken).map_err(|error| format!("there is no free port for --{name}: {error}"))?,
+                None => {
+                    free_port(usual, &taken).map_err(|error| format!("there is no free port for --{name}: {error}"))?
+                }
             };
             taken.push(port);
             add(name, port.to_string());
         }
-        for name in
-            ["dapr-listen-addresses", "dapr-internal-grpc-listen-address", "dapr-public-listen-address", "metrics-listen-address"]
-        {
+        for name in [
+            "dapr-listen-addresses",
+            "dapr-internal-grpc-listen-address",
+            "dapr-public-listen-address",
+            "metrics-listen-address",
+        ] {
             add(name, Ipv4Addr::LOCALHOST.to_string());
         }
         for folder in self.resources() {
@@ -281,7 +292,9 @@ mod tests {
 
     #[test]
     fn folder_names_become_app_ids() {
-        for (name, id) in [("My App.v2", "my-app-v2"), ("shop", "shop"), ("...", "app"), ("-a-", "a"), ("Ünter", "nter")] {
+        for (name, id) in
+            [("My App.v2", "my-app-v2"), ("shop", "shop"), ("...", "app"), ("-a-", "a"), ("Ünter", "nter")]
+        {
             assert_eq!(valid_app_id(name), id);
         }
     }

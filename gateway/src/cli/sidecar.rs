@@ -113,8 +113,18 @@ pub fn flags(parsed: &Parsed, environment: &Environment) -> Result<Flags, FlagEr
         resources_path: resources_path(parsed),
         config: parsed.list("config"),
         control_plane_address: parsed.text("control-plane-address").to_owned(),
-        control_plane_trust_domain: or_variable(parsed, "control-plane-trust-domain", environment, "DAPR_CONTROLPLANE_TRUST_DOMAIN"),
-        control_plane_namespace: or_variable(parsed, "control-plane-namespace", environment, "DAPR_CONTROLPLANE_NAMESPACE"),
+        control_plane_trust_domain: or_variable(
+            parsed,
+            "control-plane-trust-domain",
+            environment,
+            "DAPR_CONTROLPLANE_TRUST_DOMAIN",
+        ),
+        control_plane_namespace: or_variable(
+            parsed,
+            "control-plane-namespace",
+            environment,
+            "DAPR_CONTROLPLANE_NAMESPACE",
+        ),
         sentry_address: parsed.text("sentry-address").to_owned(),
         sentry_request_jwt_audiences: parsed.list("sentry-request-jwt-audiences"),
         enable_mtls: parsed.truth("enable-mtls"),
@@ -153,17 +163,15 @@ pub fn flags(parsed: &Parsed, environment: &Environment) -> Result<Flags, FlagEr
         api_token: environment.non_empty("DAPR_API_TOKEN").map(Secret::new),
         app_token: environment.non_empty("APP_API_TOKEN").map(Secret::new),
         environment: environment.clone(),
-        notices: parsed.deprecated().map(|(flag, instead)| format!("Flag --{flag} has been deprecated, {instead}")).collect(),
+        notices: parsed
+            .deprecated()
+            .map(|(flag, instead)| format!("Flag --{flag} has been deprecated, {instead}"))
+            .collect(),
     })
 }
 
 /// A size from its flag, or from the deprecated one in larger units (`1 << shift` bytes).
-fn size(
-    parsed: &Parsed,
-    flag: &'static str,
-    (old, shift): (&str, u32),
-    default: usize,
-) -> Result<usize, FlagError> {
+fn size(parsed: &Parsed, flag: &'static str, (old, shift): (&str, u32), default: usize) -> Result<usize, FlagError> {
     let bytes = if parsed.is_given(flag) {
         parse_bytes(parsed.text(flag)).map_err(|source| FlagError::Size { flag, source })?
     } else if parsed.is_given(old) {
@@ -245,7 +253,11 @@ fn path(parsed: &Parsed, flag: &str) -> Option<PathBuf> {
 
 fn resources_path(parsed: &Parsed) -> Vec<PathBuf> {
     let paths = parsed.list("resources-path");
-    if paths.is_empty() { path(parsed, "components-path").into_iter().collect() } else { paths.into_iter().map(PathBuf::from).collect() }
+    if paths.is_empty() {
+        path(parsed, "components-path").into_iter().collect()
+    } else {
+        paths.into_iter().map(PathBuf::from).collect()
+    }
 }
 
 /// A flag's value, else the variable's (even an empty one), else the default.
@@ -307,16 +319,37 @@ mod tests {
     #[test]
     fn errors_are_daprds() {
         for (words, line) in [
-            (&["--max-body-size", "huge"][..], "Failed to parse flags: invalid value for 'max-body-size' option: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
-            (&["--actors-disseminate-timeout", "0s"], "Failed to parse flags: invalid value for 'actors-disseminate-timeout' option: must be positive, got 0s"),
+            (
+                &["--max-body-size", "huge"][..],
+                "Failed to parse flags: invalid value for 'max-body-size' option: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ),
+            (
+                &["--actors-disseminate-timeout", "0s"],
+                "Failed to parse flags: invalid value for 'actors-disseminate-timeout' option: must be positive, got 0s",
+            ),
             (&["--log-level", "z"], "invalid value for --log-level: z"),
             (&[], "Fatal error from runtime: parameter app-id cannot be empty"),
             (&["--app-id", "a.b"], "Fatal error from runtime: parameter app-id cannot contain dots"),
-            (&["--app-id", "x", "--dapr-http-port", "y"], "Fatal error from runtime: error parsing dapr-http-port flag: strconv.Atoi: parsing \"y\": invalid syntax"),
-            (&["--app-id", "x", "--app-port", "3500"], "Fatal error from runtime: the 'dapr-http-port' argument value 3500 conflicts with 'app-port'"),
-            (&["--app-id", "x", "--app-protocol", "foo"], "Fatal error from runtime: invalid value for 'app-protocol': foo"),
-            (&["--app-id", "x", "--disable-init-endpoints", "other"], "Fatal error from runtime: invalid value for 'disable-init-endpoints': other"),
-            (&["--app-id", "x", "--app-health-probe-interval", "1", "--app-health-probe-timeout", "2000"], "Fatal error from runtime: value for 'health-probe-timeout' must be smaller than 'health-probe-interval'"),
+            (
+                &["--app-id", "x", "--dapr-http-port", "y"],
+                "Fatal error from runtime: error parsing dapr-http-port flag: strconv.Atoi: parsing \"y\": invalid syntax",
+            ),
+            (
+                &["--app-id", "x", "--app-port", "3500"],
+                "Fatal error from runtime: the 'dapr-http-port' argument value 3500 conflicts with 'app-port'",
+            ),
+            (
+                &["--app-id", "x", "--app-protocol", "foo"],
+                "Fatal error from runtime: invalid value for 'app-protocol': foo",
+            ),
+            (
+                &["--app-id", "x", "--disable-init-endpoints", "other"],
+                "Fatal error from runtime: invalid value for 'disable-init-endpoints': other",
+            ),
+            (
+                &["--app-id", "x", "--app-health-probe-interval", "1", "--app-health-probe-timeout", "2000"],
+                "Fatal error from runtime: value for 'health-probe-timeout' must be smaller than 'health-probe-interval'",
+            ),
             (&["--app-id", "x", "--mode", "sideways"], "Fatal error from runtime: invalid mode: sideways"),
         ] {
             assert_eq!(parse(words, &Environment::default()).unwrap_err().log_line(), line);

@@ -57,7 +57,12 @@ pub const FLAGS: &[Flag] = &[
     flag("control-plane-address", Text, "", "Address of the control plane"),
     flag("control-plane-namespace", Text, "default", "Namespace of the control plane"),
     flag("control-plane-trust-domain", Text, "localhost", "Trust domain of the control plane"),
-    flag("dapr-block-shutdown-duration", Duration, "0s", "Keep working for this time after a signal, or until the application is unhealthy"),
+    flag(
+        "dapr-block-shutdown-duration",
+        Duration,
+        "0s",
+        "Keep working for this time after a signal, or until the application is unhealthy",
+    ),
     flag("dapr-graceful-shutdown-seconds", Int, "5", "Seconds that a shutdown may take"),
     flag("dapr-grpc-port", Text, "50001", "Port of the gRPC API"),
     old("dapr-http-max-request-size", Int, "4", "use '--max-body-size 4Mi'"),

@@ -81,12 +81,7 @@ pub fn log_name(name: &str, kind: &str, version: &str) -> String {
 impl Component {
     /// How long building may take. A text that is no duration silently means the default, as in daprd 1.18.
     pub fn init_timeout(&self) -> Duration {
-        self.spec
-            .init_timeout
-            .parse::<GoDuration>()
-            .ok()
-            .and_then(GoDuration::to_std)
-            .unwrap_or(DEFAULT_INIT_TIMEOUT)
+        self.spec.init_timeout.parse::<GoDuration>().ok().and_then(GoDuration::to_std).unwrap_or(DEFAULT_INIT_TIMEOUT)
     }
 
     /// The part of the type before its first dot: `state` of `state.redis`.
@@ -222,15 +217,16 @@ mod tests {
             {"name": "c", "value": "kept", "secretKeyRef": {"name": "absent"}},
         ]));
         assert_eq!(component.secret_names(), ["s", "absent"]);
-        let secrets = Secrets::from([(
-            "s".into(),
-            BTreeMap::from([("k".into(), "one".into()), ("s".into(), "two".into())]),
-        )]);
+        let secrets =
+            Secrets::from([("s".into(), BTreeMap::from([("k".into(), "one".into()), ("s".into(), "two".into())]))]);
         let values = resolve(&component, &secrets, &Environment::default());
-        assert_eq!(values, BTreeMap::from(["a:one", "b:two", "c:kept"].map(|pair| {
-            let (name, value) = pair.split_once(':').unwrap();
-            (name.to_owned(), value.to_owned())
-        })));
+        assert_eq!(
+            values,
+            BTreeMap::from(["a:one", "b:two", "c:kept"].map(|pair| {
+                let (name, value) = pair.split_once(':').unwrap();
+                (name.to_owned(), value.to_owned())
+            }))
+        );
     }
 
     #[test]

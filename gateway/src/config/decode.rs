@@ -6,7 +6,9 @@
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value};
 
 use super::value::number_text;
@@ -104,7 +106,11 @@ impl<'de> Deserializer<'de> for Lenient {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -220,7 +226,8 @@ mod tests {
 
     #[test]
     fn null_is_absence() {
-        let sample: Sample = decode(json!({"someName": null, "list": null, "map": null, "inner": null, "flag": null})).unwrap();
+        let sample: Sample =
+            decode(json!({"someName": null, "list": null, "map": null, "inner": null, "flag": null})).unwrap();
         assert_eq!(sample, Sample::default());
     }
 

@@ -309,7 +309,12 @@ mod tests {
 
     #[test]
     fn namespaces_matter_only_when_one_is_set() {
-        let text = format!("{}---\n{}---\n{}", component("a", "  namespace: eu"), component("b", "  namespace: us"), component("c", ""));
+        let text = format!(
+            "{}---\n{}---\n{}",
+            component("a", "  namespace: eu"),
+            component("b", "  namespace: us"),
+            component("c", "")
+        );
         let (_keep, folders) = folder(&[("a.yaml", &text)]);
         assert_eq!(names(&folders.load::<Component>(&app(None)).unwrap()), ["a", "b", "c"]);
         assert_eq!(names(&folders.load::<Component>(&app(Some("eu"))).unwrap()), ["a", "c"]);
@@ -332,7 +337,8 @@ mod tests {
     #[test]
     fn subscriptions_keep_their_order_over_versions() {
         let v2 = "apiVersion: dapr.io/v2alpha1\nkind: Subscription\nmetadata: {name: two}\nspec: {topic: t, routes: {default: /2}}\n";
-        let v1 = "apiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: one}\nspec: {topic: t, route: /1}\n";
+        let v1 =
+            "apiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: one}\nspec: {topic: t, route: /1}\n";
         let (_keep, folders) = folder(&[("a.yaml", &format!("{v1}---\n{v2}---\n{v1}"))]);
         let subscriptions = folders.subscriptions();
         assert_eq!(names(&subscriptions), ["one", "two", "one"]);

@@ -44,7 +44,8 @@ mod tests {
     #[test]
     fn scalars_are_typed_as_in_yaml_1_1() {
         assert_eq!(
-            parse("a: yes\nb: on\nc: 'yes'\nd: 010\ne: 0x1F\nf: 1.5\ng: ~\nh: 1_000\ni: off\nj: 2024-01-02\nk: y\n").unwrap(),
+            parse("a: yes\nb: on\nc: 'yes'\nd: 010\ne: 0x1F\nf: 1.5\ng: ~\nh: 1_000\ni: off\nj: 2024-01-02\nk: y\n")
+                .unwrap(),
             json!({"a": true, "b": true, "c": "yes", "d": 8, "e": 31, "f": 1.5, "g": null, "h": 1000, "i": false,
                    "j": "2024-01-02", "k": true})
         );

@@ -198,10 +198,7 @@ mod tests {
 
     fn breaker(trip: Option<&str>, interval: Duration) -> Breaker {
         let trip = trip.map(|expression| Arc::new(Trip::compile(expression).unwrap()));
-        Breaker::new(
-            "b".into(),
-            BreakerConfig { max_requests: 1, interval, timeout: Duration::from_secs(5), trip },
-        )
+        Breaker::new("b".into(), BreakerConfig { max_requests: 1, interval, timeout: Duration::from_secs(5), trip })
     }
 
     fn call(breaker: &Breaker, success: bool) -> Result<(), Refusal> {

@@ -233,7 +233,11 @@ fn parse_retry(name: &str, spec: &RetrySpec) -> Result<Retry, DefinitionError> {
 fn parse_breaker(name: &str, spec: &CircuitBreakerSpec) -> Result<BreakerConfig, DefinitionError> {
     let timeout = duration_or(name, "timeout", &spec.timeout, Duration::ZERO)?;
     let trip = (!spec.trip.is_empty()).then(|| Trip::compile(&spec.trip)).transpose().map_err(|reason| {
-        DefinitionError::Field { name: name.to_owned(), field: "trip", reason: format!("invalid Expr {:?}: {reason}", spec.trip) }
+        DefinitionError::Field {
+            name: name.to_owned(),
+            field: "trip",
+            reason: format!("invalid Expr {:?}: {reason}", spec.trip),
+        }
     })?;
     Ok(BreakerConfig {
         max_requests: u32::try_from(spec.max_requests).ok().filter(|max| *max > 0).unwrap_or(1),

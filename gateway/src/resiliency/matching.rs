@@ -20,7 +20,9 @@ pub struct Matching {
 pub enum MatchingError {
     #[error("invalid pattern {0}, more than one '-' exists")]
     Dashes(String),
-    #[error("failed to parse {which} code {code} from pattern {pattern} to int, strconv.Atoi: parsing {code:?}: invalid syntax")]
+    #[error(
+        "failed to parse {which} code {code} from pattern {pattern} to int, strconv.Atoi: parsing {code:?}: invalid syntax"
+    )]
     Number { which: &'static str, code: String, pattern: String },
     #[error("invalid pattern {pattern}, {which} code {code} is not valid")]
     Range { which: &'static str, code: i32, pattern: String },
@@ -30,7 +32,10 @@ pub enum MatchingError {
 
 impl Matching {
     pub fn parse(spec: &MatchingSpec) -> Result<Self, MatchingError> {
-        Ok(Self { http: parse_list(&spec.http_status_codes, &HTTP)?, grpc: parse_list(&spec.grpc_status_codes, &GRPC)? })
+        Ok(Self {
+            http: parse_list(&spec.http_status_codes, &HTTP)?,
+            grpc: parse_list(&spec.grpc_status_codes, &GRPC)?,
+        })
     }
 
     /// Whether an answer with `code` is worth another attempt.
@@ -52,7 +57,11 @@ fn parse_list(text: &str, valid: &RangeInclusive<i32>) -> Result<Option<Vec<Rang
     if text.is_empty() {
         return Ok(None);
     }
-    text.split(',').filter(|pattern| !pattern.is_empty()).map(|pattern| parse_range(pattern, valid)).collect::<Result<_, _>>().map(Some)
+    text.split(',')
+        .filter(|pattern| !pattern.is_empty())
+        .map(|pattern| parse_range(pattern, valid))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn parse_range(pattern: &str, valid: &RangeInclusive<i32>) -> Result<RangeInclusive<i32>, MatchingError> {

@@ -275,7 +275,8 @@ mod tests {
     impl Failure for Failed {}
 
     fn policies(spec: &str) -> (Policies, Metrics) {
-        let resource: Resiliency = decode(yaml::parse(&format!("metadata: {{name: mine}}\nspec:\n{spec}")).unwrap()).unwrap();
+        let resource: Resiliency =
+            decode(yaml::parse(&format!("metadata: {{name: mine}}\nspec:\n{spec}")).unwrap()).unwrap();
         let metrics = Metrics::new("shop", "", &MetricSpec::default());
         (Policies::new(&[resource], metrics.clone()), metrics)
     }

@@ -374,8 +374,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_timeout_is_for_each_attempt() {
-        let policy =
-            policy(Some(Duration::from_secs(2)), Some(Retry::constant(Duration::from_secs(1), 1)), None);
+        let policy = policy(Some(Duration::from_secs(2)), Some(Retry::constant(Duration::from_secs(1), 1)), None);
         let begun = Instant::now();
         let result: Result<(), PolicyError<Failed>> = policy.run(std::future::pending).await;
         assert_eq!(result, Err(PolicyError::Timeout));

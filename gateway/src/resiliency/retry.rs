@@ -101,8 +101,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn exponential_waits_grow_up_to_the_maximum() {
-        let retry =
-            Retry { backoff: Backoff::Exponential, max_interval: Duration::from_secs(2), ..Retry::default() };
+        let retry = Retry { backoff: Backoff::Exponential, max_interval: Duration::from_secs(2), ..Retry::default() };
         let mut schedule = retry.schedule();
         let mut interval = 0.5;
         for _ in 0..10 {
@@ -114,11 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn exponential_waits_end_with_the_elapsed_time() {
-        let retry = Retry {
-            backoff: Backoff::Exponential,
-            max_elapsed: Duration::from_secs(10),
-            ..Retry::default()
-        };
+        let retry = Retry { backoff: Backoff::Exponential, max_elapsed: Duration::from_secs(10), ..Retry::default() };
         let mut schedule = retry.schedule();
         let mut waited = Duration::ZERO;
         while let Some(wait) = schedule.next() {

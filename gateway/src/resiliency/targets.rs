@@ -102,11 +102,7 @@ pub fn default_names(levels: &[String], kind: &str) -> Vec<String> {
 
 /// The levels of a component's defaults.
 pub fn component_levels(kind: ComponentType, direction: &str) -> Vec<String> {
-    vec![
-        format!("{}Component{direction}", kind.as_str()),
-        format!("Component{direction}"),
-        "Component".to_owned(),
-    ]
+    vec![format!("{}Component{direction}", kind.as_str()), format!("Component{direction}"), "Component".to_owned()]
 }
 
 #[cfg(test)]

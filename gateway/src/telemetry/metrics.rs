@@ -28,7 +28,7 @@ pub use text::CONTENT_TYPE;
 pub(super) use text::number;
 
 use self::catalog::Measure;
-use self::family::Family;
+use self::family::{Family, Labels};
 use self::path::PathLabels;
 use self::rules::Rules;
 use crate::config::configuration::MetricSpec;
@@ -124,15 +124,22 @@ impl Inner {
 
     /// Adds one to a counter; `labels` in the order of the catalogue.
     fn count(&self, measure: Measure, labels: &[&str]) {
-        self.family(measure).with(labels, |series| series.add(1));
+        self.family(measure).with(&Labels::new(labels), |series| series.add(1));
     }
 
     fn observe(&self, measure: Measure, labels: &[&str], value: f64) {
-        self.family(measure).with(labels, |series| series.observe(value));
+        self.family(measure).with(&Labels::new(labels), |series| series.observe(value));
+    }
+
+    /// A counter and a histogram with the same labels.
+    fn count_and_observe(&self, count: Measure, histogram: Measure, labels: &[&str], value: f64) {
+        let labels = Labels::new(labels);
+        self.family(count).with(&labels, |series| series.add(1));
+        self.family(histogram).with(&labels, |series| series.observe(value));
     }
 
     fn set(&self, measure: Measure, labels: &[&str], value: i64) {
-        self.family(measure).with(labels, |series| series.set(value));
+        self.family(measure).with(&Labels::new(labels), |series| series.set(value));
     }
 }
 

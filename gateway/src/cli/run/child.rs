@@ -188,7 +188,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_application_knows_the_ports() {
-        let script = r#"[ "$DAPR_HTTP_PORT,$DAPR_GRPC_PORT,$APP_ID,$APP_PORT,$APP_PROTOCOL" = 3500,50001,shop,81,http ]"#;
+        let script =
+            r#"[ "$DAPR_HTTP_PORT,$DAPR_GRPC_PORT,$APP_ID,$APP_PORT,$APP_PROTOCOL" = 3500,50001,shop,81,http ]"#;
         assert!(shell(script).wait().await.unwrap().success());
     }
 

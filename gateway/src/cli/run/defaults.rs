@@ -36,7 +36,11 @@ pub fn components(data_dir: &Path, existing: &[Component]) -> io::Result<Vec<Com
         component(
             "statestore",
             "state.sqlite",
-            &[("connectionString", json!(file("state.sqlite"))), ("keyPrefix", json!("appid")), ("actorStateStore", json!("true"))],
+            &[
+                ("connectionString", json!(file("state.sqlite"))),
+                ("keyPrefix", json!("appid")),
+                ("actorStateStore", json!("true")),
+            ],
         ),
         component("pubsub", "pubsub.sqlite", &[("connectionString", json!(file("pubsub.sqlite")))]),
         component(
@@ -90,7 +94,10 @@ mod tests {
         let of = |variables: &[(&str, &str)]| data_dir(&Environment::new(variables.iter().copied()));
         assert_eq!(of(&[("HOME", "/h")]), Some(PathBuf::from("/h/.local/state/ottavo")));
         assert_eq!(of(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]), Some(PathBuf::from("/s/ottavo")));
-        assert_eq!(of(&[("HOME", "/h"), ("XDG_STATE_HOME", "relative")]), Some(PathBuf::from("/h/.local/state/ottavo")));
+        assert_eq!(
+            of(&[("HOME", "/h"), ("XDG_STATE_HOME", "relative")]),
+            Some(PathBuf::from("/h/.local/state/ottavo"))
+        );
         assert_eq!(of(&[]), None);
     }
 

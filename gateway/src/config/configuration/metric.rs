@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Upper bounds of latency buckets in milliseconds, as daprd 1.18 has them.
 pub const DEFAULT_LATENCY_BUCKETS: [f64; 34] = [
     1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 65.0, 80.0, 100.0, 130.0, 160.0,
-    200.0, 250.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0, 100_000.0,
+    200.0, 250.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0,
+    100_000.0,
 ];
 
 /// Settings of metrics; unset fields have a default of their own.

@@ -193,7 +193,10 @@ mod tests {
             ("type", Value::Text("log".into())),
         ];
         let json = line("a <b>", &fields).json();
-        assert!(json.starts_with(r#"{"app_id":"x","duration":3,"level":"info","msg":"a \u003cb\u003e","time":"20"#), "{json}");
+        assert!(
+            json.starts_with(r#"{"app_id":"x","duration":3,"level":"info","msg":"a \u003cb\u003e","time":"20"#),
+            "{json}"
+        );
         assert!(json.ends_with("\"type\":\"log\"}\n"), "{json}");
     }
 }

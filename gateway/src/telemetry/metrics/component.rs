@@ -122,15 +122,16 @@ impl Metrics {
         self.with(|inner| {
             let labels = [inner.app_id.as_str(), &inner.namespace, operation, truth(success)];
             inner.count(if success { JobSuccessCount } else { JobFailureCount }, &labels[..3]);
-            inner.time(JobLatency, &labels, elapsed);
+            if !elapsed.is_zero() {
+                inner.observe(JobLatency, &labels, millis(elapsed));
+            }
         });
     }
 }
 
 impl Inner {
     fn component_call(&self, count: Measure, latency: Measure, call: &ComponentCall<'_>) {
-        let labels =
-            [self.app_id.as_str(), call.component, &self.namespace, call.operation, truth(call.success)];
+        let labels = [self.app_id.as_str(), call.component, &self.namespace, call.operation, truth(call.success)];
         self.count_and_time(count, latency, &labels, call.elapsed);
     }
 
@@ -145,15 +146,12 @@ impl Inner {
         self.count_and_time(count, latency, &labels, publication.elapsed);
     }
 
+    /// Counts a call, and records its time unless that is zero.
     fn count_and_time(&self, count: Measure, latency: Measure, labels: &[&str], elapsed: Duration) {
-        self.count(count, labels);
-        self.time(latency, labels, elapsed);
-    }
-
-    /// Records a time unless it is zero.
-    fn time(&self, latency: Measure, labels: &[&str], elapsed: Duration) {
-        if !elapsed.is_zero() {
-            self.observe(latency, labels, millis(elapsed));
+        if elapsed.is_zero() {
+            self.count(count, labels);
+        } else {
+            self.count_and_observe(count, latency, labels, millis(elapsed));
         }
     }
 }

@@ -1,8 +1,7 @@
 //! A metric with its series: one value for each combination of label values.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::collections::hash_map::{DefaultHasher, HashMap};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +16,9 @@ pub const SERIES_LIMIT: usize = 2_000;
 /// The label value of what came after the limit.
 pub const OVERFLOW: &str = "overflow";
 
+/// Series by the hash of their labels, which needs no further hashing.
+type Table = HashMap<u64, Arc<Series>, BuildHasherDefault<Hashed>>;
+
 /// One metric.
 ///
 /// Readers never wait: the table is swapped whole when a series is added, which is rare and bounded by
@@ -26,7 +28,7 @@ pub struct Family {
     bounds: Arc<[f64]>,
     /// For labels whose values are rewritten, by position; empty when no rule concerns this metric.
     rules: Vec<Option<super::rules::LabelRule>>,
-    table: ArcSwap<HashMap<u64, Arc<Series>>>,
+    table: ArcSwap<Table>,
     adding: Mutex<()>,
     warned: AtomicBool,
 }
@@ -56,7 +58,11 @@ pub enum Snapshot {
     Counter(u64),
     Gauge(i64),
     /// Cumulative counts by upper bound, without the last (`+Inf`), which is `count`.
-    Histogram { buckets: Vec<(f64, u64)>, sum: f64, count: u64 },
+    Histogram {
+        buckets: Vec<(f64, u64)>,
+        sum: f64,
+        count: u64,
+    },
 }
 
 impl Family {
@@ -77,19 +83,23 @@ impl Family {
     }
 
     /// Runs `record` on the series with these label values, which is made at first use.
-    pub fn with(&self, labels: &[&str], record: impl FnOnce(&Series)) {
-        debug_assert_eq!(labels.len(), self.measure.definition().labels.len());
+    pub fn with(&self, labels: &Labels<'_>, record: impl FnOnce(&Series)) {
+        debug_assert_eq!(labels.values.len(), self.measure.definition().labels.len());
         if self.rules.is_empty() {
             self.with_final(labels, record);
         } else {
-            let rewritten: Vec<_> =
-                labels.iter().zip(&self.rules).map(|(value, rule)| super::rules::apply(rule.as_ref(), value)).collect();
-            let labels: Vec<&str> = rewritten.iter().map(AsRef::as_ref).collect();
-            self.with_final(&labels, record);
+            let rewritten: Vec<_> = labels
+                .values
+                .iter()
+                .zip(&self.rules)
+                .map(|(value, rule)| super::rules::apply(rule.as_ref(), value))
+                .collect();
+            let values: Vec<&str> = rewritten.iter().map(AsRef::as_ref).collect();
+            self.with_final(&Labels::new(&values), record);
         }
     }
 
-    fn with_final(&self, labels: &[&str], record: impl FnOnce(&Series)) {
+    fn with_final(&self, labels: &Labels<'_>, record: impl FnOnce(&Series)) {
         if let Some(series) = find(&self.table.load(), labels).0 {
             return record(series);
         }
@@ -97,21 +107,23 @@ impl Family {
     }
 
     /// Adds a series, or finds the one that another thread has just added.
-    fn add(&self, labels: &[&str]) -> Arc<Series> {
+    fn add(&self, labels: &Labels<'_>) -> Arc<Series> {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.table.load_full();
-        let overflow;
-        let mut labels = labels;
         if table.len() >= SERIES_LIMIT && find(&table, labels).0.is_none() {
             self.warn_once();
-            overflow = vec![OVERFLOW; labels.len()];
-            labels = &overflow;
+            let overflow = vec![OVERFLOW; labels.values.len()];
+            return self.find_or_insert(&table, &Labels::new(&overflow));
         }
-        match find(&table, labels) {
+        self.find_or_insert(&table, labels)
+    }
+
+    fn find_or_insert(&self, table: &Table, labels: &Labels<'_>) -> Arc<Series> {
+        match find(table, labels) {
             (Some(series), _) => Arc::clone(series),
             (None, slot) => {
-                let series = Arc::new(self.series(labels));
-                let mut grown = HashMap::clone(&table);
+                let series = Arc::new(self.series(labels.values));
+                let mut grown = table.clone();
                 grown.insert(slot, Arc::clone(&series));
                 self.table.store(Arc::new(grown));
                 series
@@ -151,14 +163,46 @@ impl Family {
     }
 }
 
+/// Takes a number that is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Label values in the order of the catalogue, hashed once for all metrics that share them.
+pub struct Labels<'a> {
+    values: &'a [&'a str],
+    hash: u64,
+}
+
+impl<'a> Labels<'a> {
+    pub fn new(values: &'a [&'a str]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        values.hash(&mut hasher);
+        Self { values, hash: hasher.finish() }
+    }
+}
+
 /// The series with these labels, or the slot where it belongs.
-fn find<'a>(table: &'a HashMap<u64, Arc<Series>>, labels: &[&str]) -> (Option<&'a Arc<Series>>, u64) {
-    let mut hasher = DefaultHasher::new();
-    labels.hash(&mut hasher);
-    let mut slot = hasher.finish();
+fn find<'a>(table: &'a Table, labels: &Labels<'_>) -> (Option<&'a Arc<Series>>, u64) {
+    let mut slot = labels.hash;
     // Two combinations with one hash are as good as impossible, but must not be added up.
     while let Some(series) = table.get(&slot) {
-        if series.labels.iter().map(AsRef::as_ref).eq(labels.iter().copied()) {
+        if series.labels.iter().map(AsRef::as_ref).eq(labels.values.iter().copied()) {
             return (Some(series), slot);
         }
         slot = slot.wrapping_add(1);
@@ -176,13 +220,6 @@ impl Series {
     pub fn set(&self, value: i64) {
         if let Value::Gauge(gauge) = &self.value {
             gauge.store(value, Ordering::Relaxed);
-        }
-    }
-
-    /// Moves a gauge up or down.
-    pub fn shift(&self, by: i64) {
-        if let Value::Gauge(gauge) = &self.value {
-            gauge.fetch_add(by, Ordering::Relaxed);
         }
     }
 
@@ -228,9 +265,9 @@ mod tests {
     #[test]
     fn one_series_for_each_combination() {
         let family = family(Measure::ComponentInitTotal);
-        family.with(&["shop", "b"], |series| series.add(1));
-        family.with(&["shop", "a"], |series| series.add(1));
-        family.with(&["shop", "b"], |series| series.add(1));
+        family.with(&Labels::new(&["shop", "b"]), |series| series.add(1));
+        family.with(&Labels::new(&["shop", "a"]), |series| series.add(1));
+        family.with(&Labels::new(&["shop", "b"]), |series| series.add(1));
         let all: Vec<_> = family
             .sorted()
             .iter()
@@ -246,7 +283,7 @@ mod tests {
     fn histograms_are_cumulative() {
         let family = family(Measure::StateLatency);
         for value in [0.5, 1.0, 5.0, 100.0] {
-            family.with(&["shop", "store", "", "get", "true"], |series| series.observe(value));
+            family.with(&Labels::new(&["shop", "store", "", "get", "true"]), |series| series.observe(value));
         }
         let Snapshot::Histogram { buckets, sum, count } = family.sorted()[0].snapshot() else { unreachable!() };
         assert_eq!(buckets, [(1.0, 1), (10.0, 3)]);
@@ -257,7 +294,7 @@ mod tests {
     fn beyond_the_limit_there_is_one_series_for_all() {
         let family = family(Measure::ComponentInitTotal);
         for index in 0..SERIES_LIMIT + 5 {
-            family.with(&["shop", &index.to_string()], |series| series.add(1));
+            family.with(&Labels::new(&["shop", &index.to_string()]), |series| series.add(1));
         }
         let all = family.sorted();
         assert_eq!(all.len(), SERIES_LIMIT + 1);
@@ -272,7 +309,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for index in 0..1_000 {
-                        family.with(&["shop", ["a", "b", "c"][index % 3]], |series| series.add(1));
+                        family.with(&Labels::new(&["shop", ["a", "b", "c"][index % 3]]), |series| series.add(1));
                     }
                 });
             }

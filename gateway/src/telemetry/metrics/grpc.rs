@@ -27,8 +27,7 @@ impl Metrics {
             let app = inner.app_id.as_str();
             let status = code_name(call.code);
             let labels = [app, call.method, &status];
-            inner.count(GrpcServerCompleted, &labels);
-            inner.observe(GrpcServerLatency, &labels, whole_millis(call.elapsed));
+            inner.count_and_observe(GrpcServerCompleted, GrpcServerLatency, &labels, whole_millis(call.elapsed));
             if let Some(size) = call.request_bytes {
                 inner.observe(GrpcServerReceivedBytes, &labels[..2], bytes(size));
             }
@@ -44,8 +43,7 @@ impl Metrics {
             let app = inner.app_id.as_str();
             let status = code_name(call.code);
             let labels = [app, call.method, &status];
-            inner.count(GrpcClientCompleted, &labels);
-            inner.observe(GrpcClientLatency, &labels, whole_millis(call.elapsed));
+            inner.count_and_observe(GrpcClientCompleted, GrpcClientLatency, &labels, whole_millis(call.elapsed));
             if let Some(size) = call.request_bytes {
                 inner.observe(GrpcClientSentBytes, &labels[..2], bytes(size));
             }
@@ -60,8 +58,7 @@ impl Metrics {
         self.with(|inner| {
             let status = code_name(code);
             let labels = [inner.app_id.as_str(), &*status];
-            inner.count(GrpcHealthCount, &labels);
-            inner.observe(GrpcHealthLatency, &labels, whole_millis(elapsed));
+            inner.count_and_observe(GrpcHealthCount, GrpcHealthLatency, &labels, whole_millis(elapsed));
         });
     }
 }

@@ -32,8 +32,7 @@ impl Metrics {
             let path = inner.paths.server(call.path);
             let app = inner.app_id.as_str();
             let labels = [app, inner.paths.method(call.method), &path, status.format(call.status)];
-            inner.count(HttpServerRequestCount, &labels);
-            inner.observe(HttpServerLatency, &labels, whole_millis(call.elapsed));
+            inner.count_and_observe(HttpServerRequestCount, HttpServerLatency, &labels, whole_millis(call.elapsed));
             if inner.paths.increased_cardinality {
                 inner.count(HttpServerResponseCount, &labels);
             }
@@ -58,8 +57,7 @@ impl Metrics {
             let path = inner.paths.client(call.path);
             let app = inner.app_id.as_str();
             let labels = [app, inner.paths.method(call.method), &path, status.format(call.status)];
-            inner.count(HttpClientCompletedCount, &labels);
-            inner.observe(HttpClientLatency, &labels, whole_millis(call.elapsed));
+            inner.count_and_observe(HttpClientCompletedCount, HttpClientLatency, &labels, whole_millis(call.elapsed));
             inner.observe(HttpClientReceivedBytes, &[app], bytes(call.response_bytes));
         });
     }
@@ -69,8 +67,7 @@ impl Metrics {
         self.with(|inner| {
             let mut buffer = itoa::Buffer::new();
             let labels = [inner.app_id.as_str(), buffer.format(status)];
-            inner.count(HttpHealthCount, &labels);
-            inner.observe(HttpHealthLatency, &labels, whole_millis(elapsed));
+            inner.count_and_observe(HttpHealthCount, HttpHealthLatency, &labels, whole_millis(elapsed));
         });
     }
 }

@@ -167,7 +167,8 @@ impl Node {
     /// The most specific pattern for `path`, which is empty or begins with a slash.
     fn find(&self, path: &str) -> Option<&str> {
         let Some(rest) = path.strip_prefix('/') else { return self.end.as_deref() };
-        let (segment, after) = if rest.is_empty() { ("/", "") } else { rest.split_at(rest.find('/').unwrap_or(rest.len())) };
+        let (segment, after) =
+            if rest.is_empty() { ("/", "") } else { rest.split_at(rest.find('/').unwrap_or(rest.len())) };
         self.literals
             .get(segment)
             .and_then(|node| node.find(after))
@@ -237,7 +238,9 @@ fn cut_normal(path: &str) -> Cow<'_, str> {
         ("workflows", [Some(_), Some("raiseEvent"), Some(event)]) if !event.is_empty() => {
             Cow::Owned(format!("/{first}/{second}/{third}/{{instanceId}}/raiseEvent/{{eventName}}"))
         }
-        ("workflows", [Some(_), Some(verb), _]) => Cow::Owned(format!("/{first}/{second}/{third}/{{instanceId}}/{verb}")),
+        ("workflows", [Some(_), Some(verb), _]) => {
+            Cow::Owned(format!("/{first}/{second}/{third}/{{instanceId}}/{verb}"))
+        }
         _ => Cow::Borrowed(path),
     }
 }

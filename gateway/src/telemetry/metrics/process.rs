@@ -20,7 +20,13 @@ pub fn write(page: &mut String) {
         line(page, "process_open_fds", "gauge", "How many file descriptors are open.", f64::from(open));
     }
     if let Some(stat) = &stat {
-        line(page, "process_resident_memory_bytes", "gauge", "Memory in use, in bytes.", stat.resident_pages * page_size());
+        line(
+            page,
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory in use, in bytes.",
+            stat.resident_pages * page_size(),
+        );
         if let Some(boot) = boot_time() {
             let start = boot + stat.start_ticks / ticks;
             line(page, "process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.", start);

@@ -75,7 +75,15 @@ impl Metrics {
     pub fn policy_executed(&self, labels: &PolicyLabels<'_>, state: Option<CircuitState>) {
         self.with(|inner| {
             let with = |status| {
-                [inner.app_id.as_str(), labels.flow(), labels.name, labels.namespace, labels.policy(), status, labels.target]
+                [
+                    inner.app_id.as_str(),
+                    labels.flow(),
+                    labels.name,
+                    labels.namespace,
+                    labels.policy(),
+                    status,
+                    labels.target,
+                ]
             };
             inner.count(ResiliencyCount, &with(state.map_or("", CircuitState::as_str)));
             if let Some(state) = state {
@@ -90,8 +98,15 @@ impl Metrics {
     pub fn policy_activated(&self, labels: &PolicyLabels<'_>, state: Option<CircuitState>) {
         self.with(|inner| {
             let status = state.map_or("", CircuitState::as_str);
-            let labels =
-                [inner.app_id.as_str(), labels.flow(), labels.name, labels.namespace, labels.policy(), status, labels.target];
+            let labels = [
+                inner.app_id.as_str(),
+                labels.flow(),
+                labels.name,
+                labels.namespace,
+                labels.policy(),
+                status,
+                labels.target,
+            ];
             inner.count(ResiliencyActivations, &labels);
         });
     }

@@ -67,8 +67,8 @@ fn parse_member(text: &str) -> Result<(String, String), String> {
     };
     let mut rest = String::new();
     for property in properties.into_iter().flat_map(|properties| properties.split(';')) {
-        let parsed = parse_property(property)
-            .ok_or_else(|| format!("invalid baggage list-member property: {property:?}"))?;
+        let parsed =
+            parse_property(property).ok_or_else(|| format!("invalid baggage list-member property: {property:?}"))?;
         rest.push(';');
         rest.push_str(&parsed);
     }

@@ -52,7 +52,8 @@ impl SpanContext {
         let (trace_id, span_id) = (TraceId::parse(sections.next()?)?, SpanId::parse(sections.next()?)?);
         let flags = sections.next()?;
         // daprd takes the first byte of any even number of digits.
-        let flags = *hex::decode(flags).ok()?.first()?;
+        let even = flags.len() % 2 == 0 && flags.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let [flags] = even.then(|| decode_hex(flags.get(..2)?))??;
         if version == 255 || (version == 0 && sections.next().is_some()) {
             return None;
         }
@@ -68,7 +69,19 @@ impl SpanContext {
 
     /// The `traceparent` header, always of version 00; zeros for an invalid context.
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
+        self.traceparent_bytes().map(char::from).iter().collect()
+    }
+
+    /// The same, without allocating; plain ASCII.
+    pub fn traceparent_bytes(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let parts = [(3..35, &self.trace_id.0[..]), (36..52, &self.span_id.0), (53..55, &[self.flags])];
+        for (range, bytes) in parts {
+            for (digits, byte) in text[range].chunks_exact_mut(2).zip(bytes) {
+                digits.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+            }
+        }
+        text
     }
 
     /// The `tracestate` header, when there is one that may be passed on.
@@ -107,6 +120,11 @@ impl SpanContext {
     }
 }
 
+/// The lower-case digit of a value below 16.
+fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
 fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -137,11 +155,11 @@ impl TraceState {
 /// `simple-key` or `tenant@system` of the W3C recommendation.
 fn is_key(key: &str) -> bool {
     let rest_ok = |rest: &str, max: usize| {
-        rest.len() <= max && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte))
+        rest.len() <= max
+            && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte))
     };
-    let starts_lower = |part: &str, max: usize| {
-        part.starts_with(|c: char| c.is_ascii_lowercase()) && rest_ok(&part[1..], max)
-    };
+    let starts_lower =
+        |part: &str, max: usize| part.starts_with(|c: char| c.is_ascii_lowercase()) && rest_ok(&part[1..], max);
     match key.split_once('@') {
         None => starts_lower(key, 255),
         Some((tenant, system)) => {

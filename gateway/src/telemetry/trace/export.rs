@@ -85,10 +85,8 @@ impl Exporter {
 
     /// Never waits: when the queue is full, the span is lost.
     pub fn export(&self, span: Finished) {
-        let full = matches!(
-            self.queue.try_send(Message::Span(Box::new(span))),
-            Err(mpsc::error::TrySendError::Full(_))
-        );
+        let full =
+            matches!(self.queue.try_send(Message::Span(Box::new(span))), Err(mpsc::error::TrySendError::Full(_)));
         if full && !self.lost.swap(true, Ordering::Relaxed) {
             warn!(target: SCOPE, "spans are lost: they end faster than the exporters of spec.tracing take them");
         }

@@ -84,11 +84,7 @@ impl Otlp {
             name: span.name.clone(),
             start_time: span.start,
             end_time: span.end,
-            attributes: span
-                .attributes
-                .iter()
-                .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
-                .collect(),
+            attributes: span.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect(),
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links: SpanLinks::default(),

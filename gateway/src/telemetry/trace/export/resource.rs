@@ -42,7 +42,8 @@ mod tests {
         let resource = Resource::new("shop", &environment);
         assert_eq!(resource.service_name, "a");
         assert_eq!(resource.attributes, [("zone".to_owned(), "eu 1".to_owned())]);
-        let environment = Environment::new([("OTEL_SERVICE_NAME", "b"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a")]);
+        let environment =
+            Environment::new([("OTEL_SERVICE_NAME", "b"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a")]);
         assert_eq!(Resource::new("shop", &environment).service_name, "b");
     }
 }

@@ -42,8 +42,7 @@ mod tests {
 
     #[test]
     fn a_span_is_one_line() {
-        let context =
-            SpanContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        let context = SpanContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
         let span = Finished {
             context,
             parent: None,

@@ -22,14 +22,22 @@ impl Zipkin {
         if !parsed.has_host() {
             return Err(bad("no scheme or host".to_owned()));
         }
-        Ok(Self { url: parsed, client: reqwest::Client::builder().build()?, service_name: resource.service_name.clone() })
+        Ok(Self {
+            url: parsed,
+            client: reqwest::Client::builder().build()?,
+            service_name: resource.service_name.clone(),
+        })
     }
 
     pub async fn send(&self, spans: &[Finished]) -> Result<(), String> {
         let body: Value = spans.iter().map(|span| self.span(span)).collect();
         let request = self.client.post(self.url.clone()).header(http::header::CONTENT_TYPE, "application/json");
         let response = request.body(body.to_string()).send().await.map_err(|error| full_text(&error))?;
-        if response.status().is_success() { Ok(()) } else { Err(format!("the collector answered {}", response.status())) }
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("the collector answered {}", response.status()))
+        }
     }
 
     fn span(&self, span: &Finished) -> Value {
