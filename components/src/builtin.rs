@@ -15,6 +15,8 @@ pub fn register(registry: &mut Registry) {
     );
     registry.add("state.in-memory", "v1", state::in_memory::PROPERTIES, state::in_memory::build);
     #[cfg(feature = "redis")]
+    registry.add("pubsub.redis", "v1", pubsub::redis::PROPERTIES, pubsub::redis::build);
+    #[cfg(feature = "redis")]
     registry.add("state.redis", "v1", state::redis::PROPERTIES, state::redis::build);
     #[cfg(feature = "sqlite")]
     for name in ["state.sqlite", "state.sqlite3"] {

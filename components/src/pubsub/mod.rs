@@ -9,6 +9,8 @@ use crate::{Error, Metadata, Result};
 
 pub mod in_memory;
 pub mod redelivery;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod recorder;
+mod redis;
 
 use crate::fixtures::pubsub;
 

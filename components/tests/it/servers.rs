@@ -91,6 +91,26 @@ fn redis_on(port: u16, folder: TempDir, more: &[&str]) -> Server {
     Server::start("redis-server", port, folder, arguments)
 }
 
+/// A Redis server that speaks TLS only and asks its clients for a certificate; with the certificate and key (PEM) that
+/// it accepts, which are its own too.
+pub fn redis_tls() -> (Server, String, String) {
+    let (port, folder) = (free_port(), folder());
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the openssl package");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("it was just made");
+    let (certificate, key) = (read("cert.pem"), read("key.pem"));
+    let tls_port = port.to_string();
+    let arguments = ["--port", "0", "--tls-port", &tls_port, "--bind", "127.0.0.1", "--save", "", "--dir", "."];
+    let files = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "cert.pem"];
+    let arguments = arguments.into_iter().chain(files).map(str::to_owned).collect();
+    (Server::start("redis-server", port, folder, arguments), certificate, key)
+}
+
 /// A cluster of three Redis servers that share the slots.
 pub fn redis_cluster() -> Vec<Server> {
     let nodes: Vec<Server> = (0..3)

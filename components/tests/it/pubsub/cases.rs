@@ -11,6 +11,7 @@ use components::{ErrorKind, Metadata};
 use uuid::Uuid;
 
 use super::recorder::Recorder;
+use crate::fixtures::eventually;
 
 /// Runs what every broker has to do.
 pub async fn run(broker: &dyn PubSub) {
@@ -207,4 +208,54 @@ pub async fn a_closed_broker_refuses(broker: &dyn PubSub, text: &str) {
     assert_eq!(broker.publish(request).await.expect_err("closed").message(), text);
     let request = SubscribeRequest { topic: topic(), metadata: Metadata::new() };
     assert!(broker.subscribe(request, Arc::new(Recorder::new())).await.is_err());
+}
+
+/// Two brokers of one group share the messages; a broker of another group gets all of them.
+pub async fn groups_compete_within_and_not_between(first: &dyn PubSub, second: &dyn PubSub, other: &dyn PubSub) {
+    let topic = topic();
+    let recorders = [Arc::new(Recorder::new()), Arc::new(Recorder::new()), Arc::new(Recorder::new())];
+    let mut subscriptions = Vec::new();
+    for (broker, recorder) in [first, second, other].into_iter().zip(&recorders) {
+        subscriptions.push(subscribe(broker, &topic, recorder.clone()).await);
+    }
+    let expected: Vec<String> = (100..200).map(|number| number.to_string()).collect();
+    for text in &expected {
+        publish(first, &topic, text).await;
+    }
+    recorders[2].wait_for(100).await;
+    eventually("both have all of them together", || async {
+        recorders[0].texts().len() + recorders[1].texts().len() >= 100
+    })
+    .await;
+    for subscription in subscriptions {
+        subscription.close().await;
+    }
+    let mut together = [recorders[0].texts(), recorders[1].texts()].concat();
+    together.sort();
+    assert_eq!(together, expected);
+    let mut all = recorders[2].texts();
+    all.sort();
+    assert_eq!(all, expected);
+}
+
+/// What the application wants to see again comes again; what a policy ended does not.
+pub async fn outcomes_decide_about_redelivery(broker: &dyn PubSub) {
+    let topic = topic();
+    let recorder = Arc::new(Recorder::answering(|message, earlier| match message.data.as_ref() {
+        b"again" if earlier < 2 => Outcome::Failed { error: "try again".to_owned(), redeliver: true },
+        b"never" => Outcome::Failed { error: "never".to_owned(), redeliver: false },
+        _ => Outcome::Ack,
+    }));
+    let subscription = subscribe(broker, &topic, recorder.clone()).await;
+    for text in ["again", "never", "fine"] {
+        publish(broker, &topic, text).await;
+    }
+    // Five deliveries: three of the first. The witness shows that the time for others has passed.
+    recorder.wait_for(5).await;
+    publish(broker, &topic, "witness").await;
+    recorder.wait_for(6).await;
+    subscription.close().await;
+    let mut texts = recorder.texts();
+    texts.sort();
+    assert_eq!(texts, ["again", "again", "again", "fine", "never", "witness"]);
 }

@@ -48,6 +48,26 @@ async fn a_password_and_a_database() {
 }
 
 #[tokio::test]
+async fn tls_with_a_certificate_of_our_own() {
+    let (server, certificate, key) = servers::redis_tls();
+    let address = server.address();
+    let identity =
+        [("redisHost", address.as_str()), ("enableTLS", "true"), ("clientCert", &certificate), ("clientKey", &key)];
+    // Nobody has signed the server's certificate.
+    let error = build_error("state.redis", "v1", &identity).await;
+    assert!(error.starts_with("redis store: error connecting to redis at "), "{error}");
+    let insecure = [identity.as_slice(), &[("insecureSkipTLSVerify", "true")]].concat();
+    let store = fixtures::state("state.redis", "v1", &insecure).await;
+    store.set(&set("k", "1")).await.unwrap();
+    assert_eq!(text(&*store, "k").await.as_deref(), Some("1"));
+    store.close().await;
+    let bad =
+        [("redisHost", address.as_str()), ("enableTLS", "true"), ("clientCert", &certificate), ("clientKey", "secret")];
+    let error = build_error("state.redis", "v1", &bad).await;
+    assert!(error.ends_with("clientKey is not a private key in PEM"), "{error}");
+}
+
+#[tokio::test]
 async fn a_cluster() {
     let nodes = servers::redis_cluster();
     let hosts = format!("{},{}", nodes[0].address(), nodes[1].address());
