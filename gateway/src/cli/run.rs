@@ -42,11 +42,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Run an application with a sidecar beside it
-    ///
-    /// The application gets DAPR_HTTP_PORT and DAPR_GRPC_PORT, which every Dapr SDK reads. Without further settings
-    /// there are a state store `statestore`, a broker `pubsub`, and the secret stores `secretstore` and `envsecrets`.
-    /// Resources with these names replace them.
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = RUN_NOTES)]
     Run(Options),
     /// Be a sidecar, with daprd's flags (as when called by the name daprd)
     #[command(disable_help_flag = true)]
@@ -57,7 +53,11 @@ enum Subcommands {
     },
 }
 
-const RUN_EXAMPLES: &str = "\
+const RUN_NOTES: &str = "\
+The application finds the sidecar by DAPR_HTTP_PORT and DAPR_GRPC_PORT, which every Dapr SDK reads.
+There are a state store `statestore`, a broker `pubsub` and the secret stores `secretstore` and
+`envsecrets`, until resources of these names replace them.
+
 Examples:
   ottavo run -- python3 app.py
   ottavo run --app-port 8080 -- node server.js
@@ -66,49 +66,49 @@ Examples:
 #[derive(Debug, Args)]
 struct Options {
     /// Name of the application, by which others find it [default: the folder's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Application", value_name = "NAME")]
     app_id: Option<String>,
     /// Port that the application listens on; leave it out if it only calls
-    #[arg(long, short = 'p', value_name = "PORT")]
+    #[arg(long, help_heading = "Application", short = 'p', value_name = "PORT")]
     app_port: Option<u16>,
     /// How the application is called: http, https, h2c, grpc or grpcs
-    #[arg(long, value_name = "PROTOCOL", default_value = "http")]
+    #[arg(long, help_heading = "Application", value_name = "PROTOCOL", default_value = "http")]
     app_protocol: String,
     /// Calls into the application at one time [default: no limit]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, help_heading = "Application", value_name = "COUNT")]
     app_max_concurrency: Option<u32>,
     /// Check the application's health at this path, and hold back calls while it is not healthy
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, help_heading = "Application", value_name = "PATH")]
     app_health_check_path: Option<String>,
     /// Port of the HTTP API [default: 3500, or a free one]
-    #[arg(long, short = 'H', alias = "dapr-http-port", value_name = "PORT")]
+    #[arg(long, help_heading = "Sidecar", short = 'H', alias = "dapr-http-port", value_name = "PORT")]
     http_port: Option<u16>,
     /// Port of the gRPC API [default: 50001, or a free one]
-    #[arg(long, short = 'G', alias = "dapr-grpc-port", value_name = "PORT")]
+    #[arg(long, help_heading = "Sidecar", short = 'G', alias = "dapr-grpc-port", value_name = "PORT")]
     grpc_port: Option<u16>,
     /// Port of the metrics page [default: 9090, or a free one]
-    #[arg(long, short = 'M', value_name = "PORT")]
+    #[arg(long, help_heading = "Sidecar", short = 'M', value_name = "PORT")]
     metrics_port: Option<u16>,
     /// Folder with resources; may be repeated [default: ./resources, if it is there]
-    #[arg(long, short = 'd', value_name = "FOLDER")]
+    #[arg(long, help_heading = "Resources and data", short = 'd', value_name = "FOLDER")]
     resources_path: Vec<PathBuf>,
     /// Configuration file; may be repeated, each over the one before
-    #[arg(long, short = 'c', value_name = "FILE")]
+    #[arg(long, help_heading = "Resources and data", short = 'c', value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Folder for the data of the default components [default: ~/.local/state/ottavo]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, help_heading = "Resources and data", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Largest body of a request, such as 16Mi
-    #[arg(long, value_name = "SIZE", default_value = "4Mi")]
+    #[arg(long, help_heading = "Sidecar", value_name = "SIZE", default_value = "4Mi")]
     max_body_size: String,
     /// Log every call of the API
-    #[arg(long)]
+    #[arg(long, help_heading = "Sidecar")]
     enable_api_logging: bool,
     /// Least severe log lines of the sidecar: debug, info, warn, error or fatal
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, help_heading = "Sidecar", value_name = "LEVEL", default_value = "info")]
     log_level: String,
     /// Log lines of the sidecar as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Sidecar")]
     log_as_json: bool,
     /// The application's program and its arguments
     #[arg(last = true, value_name = "COMMAND")]
