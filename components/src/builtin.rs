@@ -1,10 +1,11 @@
 //! The list of implementations: one line each.
 
 use crate::registry::Registry;
-use crate::{pubsub, secretstores, state};
+use crate::{nameresolution, pubsub, secretstores, state};
 
 /// Registers every implementation of this build.
 pub fn register(registry: &mut Registry) {
+    registry.add("nameresolution.mdns", "v1", nameresolution::local::PROPERTIES, nameresolution::local::build);
     registry.add("pubsub.in-memory", "v1", pubsub::in_memory::PROPERTIES, pubsub::in_memory::build);
     registry.add("secretstores.local.env", "v1", secretstores::local::env::PROPERTIES, secretstores::local::env::build);
     registry.add(

@@ -1,5 +1,7 @@
 //! Name resolution: app ids to addresses of sidecars.
 
+pub mod local;
+
 use async_trait::async_trait;
 
 use crate::Result;
