@@ -192,16 +192,9 @@ impl ApiError {
         self.0.category
     }
 
-    /// The code that `dapr_error_code_total` counts: the reason where there is one, else the tag.
+    /// The code that `dapr_error_code_total` counts.
     pub fn counted_code(&self) -> &str {
-        self.0
-            .details
-            .iter()
-            .find_map(|detail| match &detail.kind {
-                DetailKind::ErrorInfo { reason, .. } => Some(reason.as_str()),
-                _ => None,
-            })
-            .unwrap_or(&self.0.tag)
+        &self.0.tag
     }
 
     pub fn message(&self, front: Front) -> &str {

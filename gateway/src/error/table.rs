@@ -113,9 +113,16 @@ pub mod state {
         let message = format!("input key/keyPrefix '{key}' can't contain '||'");
         ApiError::new(Category::State, "ERR_MALFORMED_REQUEST", 400, Code::InvalidArgument, message.clone())
             .http_message(format!("api error: code = InvalidArgument desc = {message}"))
-            .detail(GRPC, DetailKind::BadRequest { field: key.to_owned(), description: message })
-            .resource(GRPC, "state", store)
-            .info(GRPC, "DAPR_STATE_ILLEGAL_KEY", none())
+            .detail(GRPC, DetailKind::BadRequest { field: key.to_owned(), description: message.clone() })
+            .detail(
+                HTTP,
+                DetailKind::BadRequest {
+                    field: key.to_owned(),
+                    description: format!("api error: code = InvalidArgument desc = {message}"),
+                },
+            )
+            .resource(BOTH, "state", store)
+            .info(BOTH, "DAPR_STATE_ILLEGAL_KEY", none())
     }
 
     /// A key that the caller must give and did not (gRPC saves).
@@ -550,9 +557,9 @@ pub mod jobs {
         ApiError::new(Category::Job, reason, http, grpc, message)
     }
 
-    pub fn name_in_body(app_id: &str, namespace: &str) -> ApiError {
+    pub fn name_in_body(app_id: &str) -> ApiError {
         row("DAPR_SCHEDULER_JOB_NAME", 400, Code::InvalidArgument, "Set the job name in the url only")
-            .info(BOTH, "DAPR_SCHEDULER_JOB_NAME", owner(app_id, namespace))
+            .info(BOTH, "DAPR_SCHEDULER_JOB_NAME", [("appID".to_owned(), app_id.to_owned())])
     }
 
     pub fn name_empty(app_id: &str, namespace: &str) -> ApiError {

@@ -87,7 +87,7 @@ pub async fn list_jobs(context: Context, _request: Any) -> Answer<()> {
 }
 
 pub async fn delete_jobs(context: Context, _request: Any) -> Answer<()> {
-    Err(absent::jobs(&context.runtime.shared, "delete jobs by prefix", "DAPR_SCHEDULER_DELETE_JOB"))
+    Err(absent::jobs(&context.runtime.shared, "delete job", "DAPR_SCHEDULER_DELETE_JOB"))
 }
 
 /// `EncryptAlpha1`: options are checked in daprd's order, the component last.

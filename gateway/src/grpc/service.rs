@@ -25,15 +25,10 @@ pub(super) async fn dispatch(api: &Arc<Inner>, parts: request::Parts, body: Body
         let call = Call { context, headers: parts.headers, body, limit: api.limit };
         return api_method(&method, call).await;
     }
-    if path.starts_with("/grpc.reflection.v1") && !has_target(&parts.headers) {
+    if path.starts_with("/grpc.reflection.v1") {
         return api.reflection.call(parts, body).await;
     }
     super::proxy::proxy(context, parts, body).await
-}
-
-/// A proxied call names its target; reflection of the target's app must reach it.
-fn has_target(headers: &http::HeaderMap) -> bool {
-    headers.contains_key("dapr-app-id") || headers.contains_key("dapr-callee-app-id")
 }
 
 /// As daprd 1.18 for an API that its allow or deny list takes away.
@@ -105,7 +100,6 @@ impl Reflection {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(proto_dapr::FILE_DESCRIPTOR_SET)
                 .with_service_name(SERVICE)
-                .with_service_name("dapr.proto.internals.v1.ServiceInvocation")
         };
         let routes = match (builder().build_v1(), builder().build_v1alpha()) {
             (Ok(v1), Ok(v1alpha)) => {

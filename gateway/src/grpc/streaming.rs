@@ -13,7 +13,6 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use super::{Call, frame, status};
-use crate::blocks::absent;
 use crate::body::Body;
 use crate::error::table;
 use crate::inbound::Inbound;
@@ -21,7 +20,6 @@ use crate::inbound::route::Rule;
 use crate::inbound::stream::StreamSubscription;
 use crate::inbound::subscription::Subscription;
 use crate::loaded::SubscriptionSource;
-use crate::operation::Front;
 
 type Requests = Streaming<SubscribeTopicEventsRequestAlpha1>;
 type Replies = mpsc::Sender<Result<SubscribeTopicEventsResponseAlpha1, Status>>;
@@ -40,18 +38,7 @@ pub async fn subscribe_topic_events(call: Call) -> Response<Body> {
             let _ = replies.send(Err(error)).await;
         }
     });
-    let replies = EncodeBody::new_server(
-        codec.encoder(),
-        ReceiverStream::new(receiver),
-        None,
-        tonic::codec::SingleMessageCompressionOverride::default(),
-        Some(limit),
-    );
-    let mut response = Response::new(Body::stream(replies));
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
-    response
+    stream(codec.encoder(), receiver, limit)
 }
 
 async fn serve(runtime: &crate::runtime::Runtime, mut requests: Requests, replies: &Replies) -> Result<(), Status> {
@@ -148,21 +135,52 @@ async fn relay(
     }
 }
 
-/// `SubscribeActorEventsAlpha1` while there are no actors: the checks that come before placement is needed.
+/// `SubscribeActorEventsAlpha1` while there are no actors: the stream is accepted, and nothing ever comes (as daprd
+/// 1.18 without placement).
 pub async fn subscribe_actor_events(call: Call) -> Response<Body> {
+    use tonic::codec::Codec;
     if call.context.runtime.invoke.has_http_app() {
         return frame::status(&Status::failed_precondition("actor callback streaming requires a gRPC app channel"));
     }
-    use tonic::codec::Codec;
+    let closing = call.context.runtime.closing.clone();
     let mut codec = ProstCodec::<SubscribeActorEventsResponseAlpha1, SubscribeActorEventsRequestAlpha1>::default();
     let mut requests = Streaming::new_request(codec.decoder(), call.body, None, Some(call.limit));
-    let first = requests.next().await.and_then(Result::ok).and_then(|first| first.request_type);
-    match first {
-        Some(subscribe_actor_events_request_alpha1::RequestType::InitialRequest(_)) => {
-            let error = absent::placement();
-            debug_assert_eq!(call.context.call.front, Front::Grpc);
-            frame::status(&status::status(&error))
+    let first = match requests.next().await {
+        None => return frame::status(&Status::unknown("EOF")),
+        Some(Err(error)) => return frame::status(&error),
+        Some(Ok(first)) => first.request_type,
+    };
+    let Some(subscribe_actor_events_request_alpha1::RequestType::InitialRequest(_)) = first else {
+        let text = "first message must be SubscribeActorEventsRequestInitialAlpha1";
+        return frame::status(&Status::invalid_argument(text));
+    };
+    let (replies, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        use subscribe_actor_events_response_alpha1::ResponseType;
+        let initial = ResponseType::InitialResponse(SubscribeActorEventsResponseInitialAlpha1 {});
+        let initial = SubscribeActorEventsResponseAlpha1 { response_type: Some(initial) };
+        if replies.send(Ok::<_, Status>(initial)).await.is_err() {
+            return;
         }
-        _ => frame::status(&Status::invalid_argument("first message must be SubscribeActorEventsRequestInitialAlpha1")),
-    }
+        tokio::select! {
+            () = async { while let Some(Ok(_)) = requests.next().await {} } => {}
+            () = closing.cancelled() => {}
+            () = replies.closed() => {}
+        }
+    });
+    stream(codec.encoder(), receiver, call.limit)
+}
+
+/// A streamed answer that ends with the channel.
+fn stream<E>(encoder: E, receiver: mpsc::Receiver<Result<E::Item, Status>>, limit: usize) -> Response<Body>
+where
+    E: tonic::codec::Encoder<Error = Status> + Send + 'static,
+    E::Item: Send + 'static,
+{
+    let compression = tonic::codec::SingleMessageCompressionOverride::default();
+    let replies = EncodeBody::new_server(encoder, ReceiverStream::new(receiver), None, compression, Some(limit));
+    let mut response = Response::new(Body::stream(replies));
+    let kind = http::HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }

@@ -55,7 +55,9 @@ where
         }
         Err(error) => {
             runtime.count_error(&error);
-            frame::status(&status::status(&error))
+            let mut response = frame::status(&status::status(&error));
+            response.extensions_mut().insert(frame::Sizes { request: request_size, response: 0 });
+            response
         }
     }
 }

@@ -34,6 +34,12 @@ pub async fn answer(operation: &str, mut call: Call) -> Result<Response<Body>, A
             absent::one_job(&call.runtime.shared, &call.parameters[0], "delete job", "DAPR_SCHEDULER_DELETE_JOB")
         }
         other if other.starts_with("Subtle") => table::common::unimplemented(),
+        "RegisterActorReminder" | "RegisterActorTimer" | "ExecuteActorStateTransaction" => {
+            // Read before placement is asked for, as in daprd.
+            let body = call.bytes().await.map_err(|error| table::common::malformed(&error))?;
+            crate::json::parse_first(&body).map_err(|error| table::common::malformed(&error.to_string()))?;
+            absent::placement()
+        }
         other if is_actor_or_workflow(other) => absent::placement(),
         other => {
             let text = format!("the operation {other} is in the catalogue but not in the HTTP front");
@@ -64,7 +70,7 @@ async fn schedule_job(mut call: Call) -> Result<ApiError, ApiError> {
     let name = call.parameter(0);
     let shared = &call.runtime.shared;
     if fields.get("name").and_then(Json::as_str).is_some_and(|name| !name.is_empty()) {
-        return Ok(table::jobs::name_in_body(&shared.app_id, &shared.namespace));
+        return Ok(table::jobs::name_in_body(&shared.app_id));
     }
     let is_scheduled = ["schedule", "dueTime", "due_time"].iter().any(|name| fields.contains_key(*name));
     Ok(absent::schedule_job(shared, Some(absent::Job { name, is_scheduled })))

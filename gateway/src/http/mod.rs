@@ -11,6 +11,7 @@ use crate::body::{self, Body};
 use crate::catalog::Row;
 use crate::error::{ApiError, table};
 use crate::operation::{CallContext, Front};
+use crate::pipeline::Aliased;
 use crate::runtime::Runtime;
 
 mod absent;
@@ -22,6 +23,7 @@ pub mod respond;
 pub mod router;
 mod secrets;
 mod sidecar;
+mod sniff;
 mod state;
 
 use router::{Router, Target, query_unescape};
@@ -71,10 +73,23 @@ impl HttpApi {
         let (mut parts, body) = request.into_parts();
         let context = parts.extensions.remove::<CallContext>().unwrap_or_else(|| CallContext::new(Front::Http));
         let runtime = self.inner.runtime.clone();
+        let is_alias = parts.extensions.get::<Aliased>().is_some();
         let found = match self.inner.router.find(&parts.method, parts.uri.path()) {
+            // Of the aliased paths daprd 1.18 serves those of invocations only.
+            Target::Route(found) if is_alias && found.row.operation != "InvokeService" => {
+                let error = table::invoke::no_target();
+                runtime.count_error(&error);
+                return respond::error(&error);
+            }
             Target::Route(found) => found,
             Target::Fallback => {
-                return invoke::fallback(Call { runtime, context, parts, body, parameters: vec![] }).await;
+                let mut response = invoke::fallback(Call { runtime, context, parts, body, parameters: vec![] }).await;
+                if response.extensions().get::<Answered>().is_none()
+                    && let Some(row) = crate::catalog::ROWS.iter().find(|row| row.operation == "InvokeService")
+                {
+                    response.extensions_mut().insert(Answered::by(row));
+                }
+                return response;
             }
             Target::NotFound => return respond::text(StatusCode::NOT_FOUND, "404 page not found"),
             Target::BadEscape(text) => return respond::text(StatusCode::BAD_REQUEST, &text),

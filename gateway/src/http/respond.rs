@@ -75,7 +75,8 @@ fn detail(kind: &DetailKind) -> Value {
         DetailKind::ErrorInfo { reason, metadata } => json!({
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "domain": "dapr.io",
-            "metadata": if metadata.is_empty() { Value::Null } else { json!(metadata) },
+            // Pub/sub errors carry the request's metadata, which is an empty map and not none.
+            "metadata": if metadata.is_empty() && !reason.starts_with("DAPR_PUBSUB") { Value::Null } else { json!(metadata) },
             "reason": reason,
         }),
         DetailKind::ResourceInfo { resource_type, resource_name, owner, description } => json!({
@@ -87,7 +88,11 @@ fn detail(kind: &DetailKind) -> Value {
         }),
         DetailKind::BadRequest { field, description } => json!({
             "@type": "type.googleapis.com/google.rpc.BadRequest",
-            "field_violations": [{ "field": field, "description": description }],
+            "field_violations": [if field.is_empty() {
+                json!({ "description": description })
+            } else {
+                json!({ "field": field, "description": description })
+            }],
         }),
         DetailKind::Help { url, description } => json!({
             "@type": "type.googleapis.com/google.rpc.Help",

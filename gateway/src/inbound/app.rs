@@ -240,7 +240,7 @@ fn request(path: &str, content_type: &'static str, data: Bytes, metadata: &Metad
     request
 }
 
-/// A message's metadata as headers, except for those that the transfer sets.
+/// A message's metadata as headers, except for those that the transfer and the span set.
 fn message_headers(metadata: &Metadata) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (key, value) in metadata {
@@ -248,6 +248,7 @@ fn message_headers(metadata: &Metadata) -> HeaderMap {
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value))
             && name != CONTENT_LENGTH
             && name != CONTENT_TYPE
+            && !["traceparent", "tracestate", "grpc-trace-bin"].contains(&name.as_str())
         {
             headers.insert(name, value);
         }

@@ -14,10 +14,9 @@ pub struct DeliverySpan(Option<Span>);
 impl DeliverySpan {
     /// `trace`: the event's `traceparent`.
     pub fn start(tracer: &Tracer, topic: &str, trace: Option<&str>) -> Self {
-        if tracer.is_off() {
-            return Self(None);
-        }
-        let parent = trace.and_then(SpanContext::from_traceparent);
+        // As in daprd, an event without any trace attribute begins no span.
+        let Some(trace) = trace.filter(|_| !tracer.is_off()) else { return Self(None) };
+        let parent = SpanContext::from_traceparent(trace);
         let mut span = tracer.span("pubsub", SpanKind::Client, parent.as_ref());
         if span.is_recording() {
             span.set_name(format!("pubsub/{topic}"));

@@ -1,10 +1,12 @@
-//! `--read-buffer-size`: longer header blocks get 431 (as daprd 1.18: the flag's bytes and Go's slack of 4096).
+//! What Go's server refuses before any handler: header blocks longer than `--read-buffer-size` and Go's slack of 4096
+//! (431), and paths with broken escapes (400), as daprd 1.18.
 
 use http::{Request, Response, StatusCode};
 use tower::Layer;
 
 use super::ServeConnection;
 use crate::body::Body;
+use crate::http::router::query_unescape;
 
 /// What Go's server reads beyond its limit.
 const SLACK: usize = 4096;
@@ -32,17 +34,24 @@ pub struct Limited<S> {
 impl<S: ServeConnection> ServeConnection for Limited<S> {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         if size(&request) > self.most {
-            let mut response = Response::new(Body::full("431 Request Header Fields Too Large"));
-            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            response.headers_mut().insert(
-                http::header::CONTENT_TYPE,
-                http::HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            return response;
+            return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "431 Request Header Fields Too Large");
+        }
+        // Go's server reads no path with a broken escape.
+        if query_unescape(request.uri().path()).is_err() {
+            return refuse(StatusCode::BAD_REQUEST, "400 Bad Request");
         }
         self.inner.serve(request).await
     }
+}
+
+/// What Go's server answers before any handler sees the request.
+fn refuse(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    response
 }
 
 /// The bytes of the request line and the header lines.

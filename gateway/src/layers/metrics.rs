@@ -65,7 +65,7 @@ impl<S: ServeConnection> ServeConnection for Counted<S> {
                     method: &path,
                     code: grpc_code(&response),
                     request_bytes: sizes.map(|sizes| sizes.request),
-                    response_bytes: sizes.map(|sizes| sizes.response),
+                    response_bytes: sizes.map(|sizes| sizes.response).filter(|_| grpc_code(&response) == 0),
                     elapsed,
                 };
                 if sizes.is_none() && !response.headers().contains_key("grpc-status") {

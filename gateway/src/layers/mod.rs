@@ -23,7 +23,7 @@ pub use header_limit::HeaderLimit;
 pub use metrics::CountRequests;
 pub use pipeline::UserPipeline;
 pub use token::ApiToken;
-pub use trace::Trace;
+pub use trace::{NoTraceHeader, SpanName, Trace};
 pub use upgrade::H2cUpgrade;
 
 pub use crate::server::ServeConnection;

@@ -44,7 +44,7 @@ pub struct Traced<S> {
 impl<S: ServeConnection> ServeConnection for Traced<S> {
     async fn serve(&self, mut request: Request<Body>) -> Response<Body> {
         let mut context = CallContext::new(self.front);
-        let is_traced = !self.tracer.is_off() && !request.uri().path().contains("/healthz");
+        let is_traced = !self.tracer.is_off() && !is_health(request.uri().path());
         if !is_traced {
             request.extensions_mut().insert(context);
             return self.inner.serve(request).await;
@@ -162,6 +162,11 @@ pub struct SpanName(pub String);
 /// Set on a gRPC response whose caller gets no `grpc-trace-bin` (invocations and proxied calls).
 #[derive(Clone, Copy)]
 pub struct NoTraceHeader;
+
+/// daprd looks at the decoded path.
+fn is_health(path: &str) -> bool {
+    percent_encoding::percent_decode_str(path).decode_utf8_lossy().contains("/healthz")
+}
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

@@ -154,7 +154,7 @@ impl Loader {
         let built = self.build(component, resolved.properties.clone()).await.map_err(|error| self.failed(component, &error))?;
         let capabilities = loaded::capabilities(&built);
         let retired = self.put(component, &built, resolved.properties).map_err(|error| self.failed(component, &error))?;
-        self.shared.metrics.component_initialized(component.block());
+        self.shared.metrics.component_initialized(&component.spec.kind);
         self.hold(component, Some(built), retired);
         self.announce(component, capabilities);
         Ok(Loaded::Done)
@@ -269,7 +269,7 @@ impl Loader {
     fn failed(&self, component: &Component, error: &str) -> String {
         let name = component.log_name();
         tracing::error!(target: SCOPE, "Failed to init component {name}: {error}");
-        self.shared.metrics.component_init_failed(component.block(), "init", &component.metadata.name);
+        self.shared.metrics.component_init_failed(&component.spec.kind, "init", &component.metadata.name);
         format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {name}: {error}")
     }
 

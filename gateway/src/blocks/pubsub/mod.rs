@@ -289,9 +289,6 @@ impl Handle<BulkPublishEvent> for PubSubBlock {
             };
             ready.push(BulkEntry { entry_id: entry.entry_id, event, content_type: entry.content_type, metadata: own });
         }
-        if ready.is_empty() {
-            return Ok(BulkOutcome { failed: Vec::new(), error: None });
-        }
         self.bulk_publish(&pubsub, &broker, &topic, ready, &metadata).await
     }
 }

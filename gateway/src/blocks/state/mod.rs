@@ -170,9 +170,6 @@ impl Handle<DeleteBulkState> for StateBlock {
         let store = self.require(&name)?;
         let requests =
             items.into_iter().map(|item| Self::delete_request(&name, &store, item)).collect::<Result<Vec<_>, _>>()?;
-        if requests.is_empty() {
-            return Ok(());
-        }
         let pending = bulk::Pending::new(requests);
         self.attempt(&name, "bulk_delete")
             .run(|| bulk::delete(store.store.as_ref(), &pending))
