@@ -165,4 +165,19 @@ impl Flags {
             version: version.to_owned(),
         }
     }
+
+    /// What daprd adds to its own environment at start, for components and child processes; see
+    /// [`Environment::set`].
+    pub fn exported_variables(&self, host_address: &str, internal_grpc_port: u16) -> [(&'static str, String); 8] {
+        [
+            ("APP_ID", self.app_id.clone()),
+            ("APP_PORT", self.app_port.unwrap_or_default().to_string()),
+            ("HOST_ADDRESS", host_address.to_owned()),
+            ("DAPR_PORT", internal_grpc_port.to_string()),
+            ("DAPR_GRPC_PORT", self.grpc_port.to_string()),
+            ("DAPR_HTTP_PORT", self.http_port.to_string()),
+            ("DAPR_METRICS_PORT", self.metrics.port.to_string()),
+            ("DAPR_PROFILE_PORT", self.profile_port.unwrap_or_default().to_string()),
+        ]
+    }
 }

@@ -16,11 +16,9 @@ pub use flags::Flags;
 pub use run::RunArgs;
 
 use self::pflag::{Parsed, UsageError};
+use crate::blocks::sidecar::RUNTIME_VERSION;
 use crate::config::Environment;
 use crate::telemetry::logging::LogOptions;
-
-/// The version of daprd whose behaviour this program has, and which it gives as its own to clients.
-pub const DAPR_VERSION: &str = "1.18.2";
 
 /// What to do.
 #[derive(Debug)]
@@ -71,12 +69,12 @@ fn sidecar_command(words: &[String], environment: &Environment) -> Result<Comman
         },
     })?;
     if parsed.truth("version") {
-        return Err(CliExit::print(format!("{DAPR_VERSION}\n")));
+        return Err(CliExit::print(format!("{RUNTIME_VERSION}\n")));
     }
     if parsed.truth("build-info") {
         let ours = env!("CARGO_PKG_VERSION");
         return Err(CliExit::print(format!(
-            "Version: {DAPR_VERSION}\nGit Commit: ottavo-{ours}\nGit Version: v{DAPR_VERSION}\n"
+            "Version: {RUNTIME_VERSION}\nGit Commit: ottavo-{ours}\nGit Version: v{RUNTIME_VERSION}\n"
         )));
     }
     if parsed.truth("wait") {
@@ -100,7 +98,7 @@ fn sidecar_command(words: &[String], environment: &Environment) -> Result<Comman
 /// How the one line looks: what daprd has applied of the log flags by then.
 fn fatal_options(parsed: &Parsed, error: &sidecar::FlagError) -> LogOptions {
     use sidecar::FlagError::{DisseminateTimeout, LogLevel, Size};
-    let mut options = LogOptions { version: DAPR_VERSION.to_owned(), ..LogOptions::default() };
+    let mut options = LogOptions { version: RUNTIME_VERSION.to_owned(), ..LogOptions::default() };
     if !matches!(error, Size { .. } | DisseminateTimeout(_)) {
         options.app_id = parsed.text("app-id").to_owned();
         options.json = parsed.truth("log-as-json");
