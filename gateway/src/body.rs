@@ -58,6 +58,11 @@ impl Body {
         self
     }
 
+    /// This body behind bytes that were read from it already.
+    pub fn preceded_by(self, first: Bytes) -> Self {
+        Self::stream(Preceded { first: Some(first), rest: self })
+    }
+
     /// The bytes, when they are all at hand.
     pub fn as_full(&self) -> Option<Bytes> {
         match &self.inner {
@@ -116,6 +121,38 @@ impl http_body::Body for Body {
     }
 }
 
+struct Preceded {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl http_body::Body for Preceded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().map_or(0, |first| first.len() as u64);
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
+    }
+}
+
 /// A body longer than its reader allows. Its text is Go's for the same case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stream too large")]
@@ -147,6 +184,13 @@ pub async fn collect(mut body: impl http_body::Body<Data = Bytes, Error = BodyEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_can_be_put_back() {
+        let body = Body::full("rest").preceded_by(Bytes::from_static(b"first, "));
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(11));
+        assert_eq!(collect(body, 0).await.unwrap(), "first, rest");
+    }
 
     #[tokio::test]
     async fn collect_stops_at_the_limit() {

@@ -10,6 +10,7 @@ use crate::resiliency::Policies;
 use crate::telemetry::{Metrics, Tracer};
 
 pub mod absent;
+pub mod access_control;
 mod attempt;
 pub mod bindings;
 pub mod invoke;

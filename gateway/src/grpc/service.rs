@@ -21,6 +21,9 @@ pub(super) async fn dispatch(api: &Arc<Inner>, parts: request::Parts, body: Body
         if !api.access.allows_grpc(method) {
             return frame::status(&not_available());
         }
+        if method == "InvokeService" {
+            return invoke::invoke_service(context, parts, body, api.limit).await;
+        }
         let method = method.to_owned();
         let call = Call { context, headers: parts.headers, body, limit: api.limit };
         return api_method(&method, call).await;
@@ -52,7 +55,6 @@ async fn api_method(method: &str, call: Call) -> Response<Body> {
         "GetMetadata" => unary(call, sidecar::get_metadata).await,
         "SetMetadata" => unary(call, sidecar::set_metadata).await,
         "Shutdown" => unary(call, sidecar::shutdown).await,
-        "InvokeService" => unary_with_headers(call, invoke::invoke_service).await,
         "PublishEvent" => unary(call, pubsub::publish).await,
         "BulkPublishEvent" | "BulkPublishEventAlpha1" => unary(call, pubsub::bulk_publish).await,
         "SubscribeTopicEventsAlpha1" => streaming::subscribe_topic_events(call).await,

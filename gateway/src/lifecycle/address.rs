@@ -24,6 +24,11 @@ pub fn host_address(environment: &Environment, internal_listen: &str) -> String 
     })
 }
 
+/// The machine's name; empty when it has none.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn local_address(target: &str) -> Option<IpAddr> {
     let target: SocketAddr = target.parse().ok()?;
     let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };

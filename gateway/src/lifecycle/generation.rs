@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::application::Application;
 use super::loader::Loader;
 use super::metrics_page::MetricsPage;
-use super::{Fatal, Listeners, Process, SCOPE, listeners, resolver};
+use super::{Fatal, Listeners, Process, SCOPE, address, listeners, resolver};
 use crate::app::{AppChannel, AppSettings, Protocol};
 use crate::blocks::Shared;
 use crate::blocks::bindings::BindingsBlock;
-use crate::blocks::invoke::InvokeBlock;
+use crate::blocks::invoke::{self, InvokeBlock};
 use crate::blocks::pubsub::PubSubBlock;
 use crate::blocks::secrets::SecretsBlock;
 use crate::blocks::sidecar::{AppConnection, AppHealthSettings, SidecarBlock};
@@ -130,7 +130,7 @@ impl Generation {
             channel.clone(),
             resolver.clone(),
             endpoints,
-            crate::blocks::invoke::Settings::of(process, &configuration),
+            invoke_settings(process, &configuration, app_pipeline.clone()),
         )
         .map_err(|error| error.to_string())?;
         let features = configuration.enabled_features().into_iter().map(str::to_owned).collect();
@@ -280,6 +280,21 @@ fn app_channel(process: &Process, pipeline: Arc<ArcSwap<Pipeline>>, shared: &Sha
     channel.map(Some).map_err(|error| Fatal(format!("failed to create app channel: {error}")))
 }
 
+/// What service invocation must know of this process.
+fn invoke_settings(process: &Process, configuration: &Configuration, app_pipeline: Arc<ArcSwap<Pipeline>>) -> invoke::Settings {
+    let flags = &process.flags;
+    invoke::Settings {
+        host_address: process.host_address.clone(),
+        host_name: address::host_name(),
+        internal_port: process.internal_port,
+        max_body_size: flags.max_body_size,
+        access_control: configuration.spec.access_control.clone(),
+        app_is_http: flags.app_protocol.is_http(),
+        app_token: flags.app_token.clone(),
+        app_pipeline,
+    }
+}
+
 /// gRPC's limit of one message; 0 is no limit over HTTP and the largest message here.
 fn message_limit(max_body_size: usize) -> usize {
     if max_body_size == 0 { i32::MAX as usize } else { max_body_size }
@@ -379,7 +394,7 @@ fn subscriptions(resources: &Resources, app_id: &str) -> Result<Vec<Subscription
 }
 
 /// The endpoints with their secrets; one whose secret store is missing has none of them.
-async fn endpoints(shared: &Shared, resources: &[HttpEndpoint], process: &Process) -> Vec<crate::blocks::invoke::Endpoint> {
+async fn endpoints(shared: &Shared, resources: &[HttpEndpoint], process: &Process) -> Vec<invoke::Endpoint> {
     let mut endpoints = Vec::new();
     for resource in resources {
         let names: Vec<String> = resource.secret_names().into_iter().map(str::to_owned).collect();
@@ -387,7 +402,7 @@ async fn endpoints(shared: &Shared, resources: &[HttpEndpoint], process: &Proces
         let store = &resource.auth.secret_store;
         let secrets = super::loader::fetch_secrets(shared, store, &names, name, "HTTPEndpoint").await;
         let secrets = secrets.ok().flatten().unwrap_or_default();
-        match crate::blocks::invoke::Endpoint::new(resource, &secrets, &process.flags.environment) {
+        match invoke::Endpoint::new(resource, &secrets, &process.flags.environment) {
             Ok(endpoint) => {
                 tracing::info!(target: SCOPE, "http endpoint loaded: {}", resource.log_name());
                 endpoints.push(endpoint);
