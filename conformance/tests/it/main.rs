@@ -1,0 +1,4 @@
+//! Conformance of the built program.
+
+mod catalogue;
+mod golden;
