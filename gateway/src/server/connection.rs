@@ -121,6 +121,8 @@ where
         .max_concurrent_streams(None)
         .max_header_list_size(u32::try_from(http.header_buffer).unwrap_or(u32::MAX))
         .adaptive_window(true);
+    // gRPC servers send no date, and what stands in a trailers-only answer reads as metadata.
+    builder.http2().auto_date_header(http.with_http1);
     if http.keepalive {
         builder.http2().keep_alive_interval(Duration::from_secs(10)).keep_alive_timeout(Duration::from_secs(5));
     }
