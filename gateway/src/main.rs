@@ -10,6 +10,7 @@ use gateway::config::Environment;
 use gateway::lifecycle::{self, Companion};
 use gateway::server::Workers;
 use gateway::telemetry::logging;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,6 +63,16 @@ fn print(exit: CliExit) -> u8 {
     exit.code
 }
 
+/// Raises the soft limit of open files to the hard one, as programs in Go do: a sidecar holds a connection for each of
+/// its application's, and the soft limit of many systems is 1024.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(target: "dapr.runtime", "Cannot raise the limit of open files: {error}");
+    }
+}
+
 fn start(flags: Flags, companion: Companion) -> u8 {
     for notice in &flags.notices {
         eprintln!("{notice}");
@@ -73,6 +84,7 @@ fn start(flags: Flags, companion: Companion) -> u8 {
             return 1;
         }
     };
+    raise_open_files();
     let outcome = (|| {
         let workers = Workers::for_this_machine().map_err(|error| format!("cannot start worker threads: {error}"))?;
         let background = tokio::runtime::Builder::new_multi_thread()

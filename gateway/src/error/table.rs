@@ -318,7 +318,9 @@ pub mod pubsub {
 
     pub fn unmarshal_events(pubsub: &str, topic: &str, app_id: &str, error: &str) -> ApiError {
         let message = format!("error when unmarshaling the request for topic {topic} pubsub {pubsub}: {error}");
-        serialization(pubsub, app_id, error, "DAPR_PUBSUB_UNMARSHAL_EVENTS", message)
+        row("ERR_PUBSUB_EVENTS_SER", 400, Code::InvalidArgument, message)
+            .described_resource(BOTH, "pubsub", pubsub)
+            .info(BOTH, "DAPR_PUBSUB_UNMARSHAL_EVENTS", with_app(app_id))
     }
 
     fn serialization(pubsub: &str, app_id: &str, error: &str, reason: &str, message: String) -> ApiError {

@@ -13,7 +13,6 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use proto_dapr::runtime::*;
 use tonic::{Code as GrpcCode, Status};
 
-use super::SCOPE;
 use super::span::DeliverySpan;
 use super::deliver::{BulkEvent, BulkItem, BulkVerdict, Deliver, Rejected, TopicEvent, Verdict};
 use crate::app::AppChannel;
@@ -24,6 +23,10 @@ use crate::body::{Body, collect};
 use crate::json::{Json, parse_first};
 use crate::resiliency::Code;
 use crate::telemetry::metrics::Delivery;
+
+/// The log scopes of deliveries, one for each protocol of the application.
+const HTTP_SCOPE: &str = "dapr.runtime.processor.pubsub.subscription.http";
+const GRPC_SCOPE: &str = "dapr.runtime.processor.pubsub.subscription.grpc";
 
 /// The most bytes of an application's answer that are looked at.
 const MAX_ANSWER: usize = 1 << 20;
@@ -80,7 +83,7 @@ impl ToApp {
                     (Err(Rejected::new(message)), "retry", "")
                 }
                 Some("DROP") => {
-                    tracing::warn!(target: SCOPE, "DROP status returned from app while processing pub/sub event {id}");
+                    tracing::warn!(target: HTTP_SCOPE, "DROP status returned from app while processing pub/sub event {id}");
                     (Ok(Verdict::Dropped), "drop", "success")
                 }
                 Some(other) => {
@@ -92,7 +95,7 @@ impl ToApp {
         let text = String::from_utf8_lossy(&body);
         if status == StatusCode::NOT_FOUND {
             tracing::error!(
-                target: SCOPE,
+                target: HTTP_SCOPE,
                 "non-retriable error returned from app while processing pub/sub event {id}: {text}. status code returned: 404"
             );
             return (Ok(Verdict::Dropped), "drop", "");
@@ -102,6 +105,7 @@ impl ToApp {
             "retriable error returned from app while processing pub/sub event {id}, topic: {}, body: {text}. status code returned: {code}",
             event.topic
         );
+        tracing::warn!(target: HTTP_SCOPE, "{message}");
         (Err(Rejected::with_code(message, Code::Http(code))), "retry", "")
     }
 
@@ -121,7 +125,7 @@ impl ToApp {
             Ok(answer) => grpc_verdict(answer.status, id),
             Err(status) if status.code() == GrpcCode::Unimplemented => {
                 tracing::warn!(
-                    target: SCOPE,
+                    target: GRPC_SCOPE,
                     "non-retriable error returned from app while processing pub/sub event {id}: {}", crate::error::go_status(&status)
                 );
                 (Ok(Verdict::Ignored), "drop", "")
@@ -165,7 +169,7 @@ impl ToApp {
         }
         if status == StatusCode::NOT_FOUND {
             tracing::error!(
-                target: SCOPE,
+                target: HTTP_SCOPE,
                 "Non-retriable error returned from app while processing bulk pub/sub event. status code returned: 404"
             );
             return Ok(ignored(event));
@@ -175,7 +179,7 @@ impl ToApp {
             event.topic,
             status.as_u16()
         );
-        tracing::warn!(target: SCOPE, "{message}");
+        tracing::warn!(target: HTTP_SCOPE, "{message}");
         Err(Rejected::new(message))
     }
 
@@ -205,7 +209,7 @@ impl ToApp {
                 .collect()),
             Err(status) if status.code() == GrpcCode::Unimplemented => {
                 tracing::warn!(
-                    target: SCOPE,
+                    target: GRPC_SCOPE,
                     "non-retriable error returned from app while processing bulk pub/sub event: {}", crate::error::go_status(&status)
                 );
                 Ok(ignored(event))
@@ -276,11 +280,10 @@ fn http_entry(item: &BulkItem) -> Json {
         Some(event) => Json::Object(event.clone()),
         None => Json::String(STANDARD.encode(&item.data)),
     };
-    let metadata = if item.metadata.is_empty() { Json::Null } else { string_map(&item.metadata) };
     let members = [
         ("entryId", Json::String(item.entry_id.clone())),
         ("event", event),
-        ("metadata", metadata),
+        ("metadata", string_map(&item.metadata)),
         ("contentType", Json::String(item.content_type.clone())),
     ];
     Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
@@ -303,7 +306,7 @@ fn http_verdicts(answer: &Json) -> Vec<BulkVerdict> {
             let outcome = match word.as_str() {
                 "SUCCESS" => Ok(Verdict::Done),
                 "DROP" => {
-                    tracing::warn!(target: SCOPE, "DROP status returned from app while processing pub/sub event {entry_id}");
+                    tracing::warn!(target: HTTP_SCOPE, "DROP status returned from app while processing pub/sub event {entry_id}");
                     Ok(Verdict::Dropped)
                 }
                 "" | "RETRY" => Err(Rejected::new(format!(
@@ -332,7 +335,7 @@ pub(super) fn grpc_verdict(status: i32, id: &str) -> Counted {
             (Err(Rejected::new(message)), "retry", "")
         }
         Ok(Word::Drop) => {
-            tracing::warn!(target: SCOPE, "DROP status returned from app while processing pub/sub event {id}");
+            tracing::warn!(target: GRPC_SCOPE, "DROP status returned from app while processing pub/sub event {id}");
             (Ok(Verdict::Dropped), "drop", "success")
         }
         Err(_) => {

@@ -193,7 +193,7 @@ async fn keep_subscribed(pipeline: Option<Pipeline>, stop: CancellationToken) {
         match subscribe(&pipeline).await {
             Ok(running) => break running,
             Err(error) => {
-                tracing::error!(target: SCOPE, "Failed to subscribe to pubsub {name} topic {topic}: {error}");
+                tracing::error!(target: SCOPE, "Failed to start subscription for pubsub {name}, topic {topic}: {error}");
                 let is_refused = !pipeline.broker.scopes.may_subscribe(&topic);
                 if is_refused {
                     return;

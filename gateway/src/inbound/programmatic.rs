@@ -1,5 +1,7 @@
 //! Subscriptions that the application asks for: `GET /dapr/subscribe`, or `ListTopicSubscriptions` (as daprd 1.18).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use components::Metadata;
 use proto_dapr::runtime::{ListTopicSubscriptionsResponse, TopicRoutes};
@@ -36,6 +38,18 @@ struct RuleItem {
     #[serde(rename = "match")]
     condition: String,
     path: String,
+}
+
+/// Says which topics the application asked for, a line for each broker.
+pub fn log_topics(subscriptions: &[Subscription]) {
+    let mut topics: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for subscription in subscriptions {
+        topics.entry(&subscription.pubsub).or_default().push(&subscription.topic);
+    }
+    for (pubsub, topics) in topics {
+        let topics = topics.join(" ");
+        tracing::info!(target: super::SCOPE, "app is subscribed to the following topics: [[{topics}]] through pubsub={pubsub}");
+    }
 }
 
 #[derive(Deserialize, Default)]

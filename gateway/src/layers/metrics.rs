@@ -17,6 +17,9 @@ use crate::operation::Front;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{GrpcCall, HttpCall};
 
+/// Names the application that a gRPC call is for.
+const APP_ID: &str = "dapr-app-id";
+
 #[derive(Clone)]
 pub struct CountRequests {
     pub metrics: Metrics,
@@ -46,6 +49,7 @@ impl<S: ServeConnection> ServeConnection for Counted<S> {
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let is_for_app = request.headers().contains_key(APP_ID);
         let request_bytes = request.body().size_hint().exact().unwrap_or(0);
         let response = self.inner.serve(request).await;
         let response_bytes = response.body().size_hint().exact().unwrap_or(0);
@@ -60,12 +64,16 @@ impl<S: ServeConnection> ServeConnection for Counted<S> {
                 response_bytes,
             }),
             Front::Grpc => {
+                // Refused before it was read, or a stream that is no call of another application: not counted.
                 let sizes = response.extensions().get::<Sizes>().copied();
+                if sizes.is_none() && !is_for_app {
+                    return response;
+                }
                 let call = GrpcCall {
                     method: &path,
                     code: grpc_code(&response),
                     request_bytes: sizes.map(|sizes| sizes.request),
-                    response_bytes: sizes.map(|sizes| sizes.response).filter(|_| grpc_code(&response) == 0),
+                    response_bytes: sizes.map(|sizes| sizes.response),
                     elapsed,
                 };
                 if sizes.is_none() && !response.headers().contains_key("grpc-status") {

@@ -198,7 +198,11 @@ fn given_baggage(headers: &HeaderMap) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let joined = lines.join(",");
-    baggage::canonical(&joined).map(Some).map_err(|error| error.to_string())
+    if joined.is_empty() {
+        return Ok(None);
+    }
+    baggage::validate(&joined).map_err(|error| format!("invalid baggage header: {error}"))?;
+    Ok(Some(joined))
 }
 
 /// What the paths of the API tell about a call.

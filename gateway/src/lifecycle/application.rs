@@ -191,7 +191,10 @@ impl Asker {
             tracing::info!(target: "dapr.runtime.processor.subscription", "Skipping programmatic subscription loading");
         } else if self.has_pubsub {
             match self.subscriptions().await {
-                Ok(subscriptions) => self.inbound.set_programmatic(subscriptions),
+                Ok(subscriptions) => {
+                    programmatic::log_topics(&subscriptions);
+                    self.inbound.set_programmatic(subscriptions);
+                }
                 Err(error) => {
                     tracing::warn!(target: SCOPE, "failed to subscribe to topics: {error}");
                     return;

@@ -92,9 +92,9 @@ pub fn public(settings: &Settings, api: HttpApi) -> impl ServeConnection {
 pub fn grpc(settings: &Settings, api: GrpcApi) -> impl ServeConnection {
     ServiceBuilder::new()
         .layer(CatchPanic { front: Front::Grpc })
-        .layer(CountRequests { metrics: settings.metrics.clone(), front: Front::Grpc })
         .layer(ApiToken { token: settings.api_token.clone(), front: Front::Grpc })
         .layer(Trace { tracer: settings.tracer.clone(), front: Front::Grpc })
+        .layer(CountRequests { metrics: settings.metrics.clone(), front: Front::Grpc })
         .layer(settings.api_log.layer(Front::Grpc))
         .service(api)
 }

@@ -100,8 +100,9 @@ pub fn for_grpc(mut headers: HeaderMap, origin: Front) -> HeaderMap {
 pub fn put_trace_http(headers: &mut HeaderMap, trace: Option<&SpanContext>) {
     let Some(trace) = trace else { return };
     put(headers, TRACEPARENT, &trace.traceparent());
-    if let Some(state) = trace.tracestate() {
-        put(headers, TRACESTATE, state);
+    match trace.tracestate() {
+        Some(state) => put(headers, TRACESTATE, state),
+        None => drop(headers.remove(TRACESTATE)),
     }
 }
 
