@@ -7,6 +7,8 @@ use crate::{nameresolution, pubsub, secretstores, state};
 pub fn register(registry: &mut Registry) {
     registry.add("nameresolution.mdns", "v1", nameresolution::local::PROPERTIES, nameresolution::local::build);
     registry.add("pubsub.in-memory", "v1", pubsub::in_memory::PROPERTIES, pubsub::in_memory::build);
+    #[cfg(feature = "sqlite")]
+    registry.add("pubsub.sqlite", "v1", pubsub::sqlite::PROPERTIES, pubsub::sqlite::build);
     registry.add("secretstores.local.env", "v1", secretstores::local::env::PROPERTIES, secretstores::local::env::build);
     registry.add(
         "secretstores.local.file",

@@ -1,9 +1,11 @@
 //! Message brokers: topics with at-least-once delivery.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt;
 
 use crate::{Error, Metadata, Result};
 
@@ -11,6 +13,8 @@ pub mod in_memory;
 pub mod redelivery;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {
@@ -78,6 +82,14 @@ pub enum Outcome {
 #[async_trait]
 pub trait Handler: Send + Sync {
     async fn handle(&self, message: Message) -> Outcome;
+}
+
+/// Has a message handled. A handler that panics has failed it: a broker must outlive that, and the message too.
+pub(crate) async fn offer(handler: &dyn Handler, message: Message) -> Outcome {
+    match AssertUnwindSafe(handler.handle(message)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::Failed { error: "the handler panicked".to_owned(), redeliver: true },
+    }
 }
 
 #[derive(Debug, Clone, Default)]

@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod recorder;
 mod redis;
+mod sqlite;
 
 use crate::fixtures::pubsub;
 

@@ -14,7 +14,7 @@ use super::super::socket::Connection;
 use super::super::status::error;
 use super::super::stream::{Retry, hang_up, outgoing};
 use crate::Result;
-use crate::pubsub::{Handler, Message, Outcome};
+use crate::pubsub::{Handler, Message, Outcome, offer};
 
 /// A paused component counts as silent when nothing came for this long, as in daprd.
 const QUIET: Duration = Duration::from_millis(100);
@@ -103,16 +103,13 @@ impl Pull {
 
     /// Handles a message and acknowledges it, or not, or says nothing where handling was interrupted.
     async fn answer(&self, message: pb::PullMessagesResponse, sender: &mpsc::UnboundedSender<pb::PullMessagesRequest>) {
-        let outcome = self
-            .handler
-            .handle(Message {
-                topic: message.topic_name,
-                data: message.data,
-                metadata: message.metadata.into_iter().collect(),
-                content_type: Some(message.content_type).filter(|text| !text.is_empty()),
-            })
-            .await;
-        let ack_error = match outcome {
+        let offered = Message {
+            topic: message.topic_name,
+            data: message.data,
+            metadata: message.metadata.into_iter().collect(),
+            content_type: Some(message.content_type).filter(|text| !text.is_empty()),
+        };
+        let ack_error = match offer(&*self.handler, offered).await {
             Outcome::Ack => None,
             Outcome::Failed { error, .. } => Some(pb::AckMessageError { message: error }),
             Outcome::Abandoned => return,

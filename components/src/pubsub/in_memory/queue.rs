@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::redelivery::{self, Redelivery};
-use super::super::{Handler, Message, Outcome};
+use super::super::{Handler, Message, Outcome, offer};
 
 /// A message that waits for its next attempt.
 struct Failed {
@@ -47,7 +47,7 @@ pub(super) async fn run(
             },
         };
         let attempts = attempts + 1;
-        match handler.handle(message.clone()).await {
+        match offer(&*handler, message.clone()).await {
             Outcome::Ack | Outcome::Abandoned => (),
             Outcome::Failed { error, redeliver: false } => {
                 redelivery::log_failure(&component, &message.topic, &error);
@@ -102,6 +102,30 @@ mod tests {
             metadata: Metadata::new(),
             content_type: None,
         }
+    }
+
+    /// Panics at the first message.
+    struct Fragile(Picky);
+
+    #[async_trait]
+    impl Handler for Fragile {
+        async fn handle(&self, message: Message) -> Outcome {
+            let outcome = self.0.handle(message).await;
+            assert!(lock(&self.0.seen).len() > 1, "as the test wants it");
+            outcome
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_has_failed_its_message() {
+        let handler = Arc::new(Fragile(Picky::default()));
+        let (sender, receiver) = mpsc::channel(8);
+        let again = Redelivery { pause: Duration::from_millis(1), limit: 3 };
+        let worker = tokio::spawn(run("ps".into(), receiver, handler.clone(), again, CancellationToken::new()));
+        sender.send(message("good")).await.unwrap();
+        drop(sender);
+        worker.await.unwrap();
+        assert_eq!(*lock(&handler.0.seen), ["good", "good"]);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Handler, Outcome, Subscription};
+use super::super::{Handler, Outcome, Subscription, offer};
 use super::config::Config;
 use super::entry::Entry;
 use super::held::Held;
@@ -189,7 +189,7 @@ impl Stream {
     async fn handle(&self, entry: Entry, _permit: OwnedSemaphorePermit) {
         let id = entry.id.clone();
         tracing::debug!("Processing Redis message {id}");
-        let handling = self.handler.handle(entry.into_message(&self.topic));
+        let handling = offer(&*self.handler, entry.into_message(&self.topic));
         let outcome = match self.config.redelivery {
             Some(redelivery) => tokio::time::timeout(redelivery.processing_timeout, handling).await.ok(),
             None => Some(handling.await),
