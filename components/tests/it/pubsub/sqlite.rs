@@ -25,7 +25,12 @@ async fn broker(folder: &Path, app_id: &str, more: &[(&str, &str)]) -> Arc<dyn P
 
 fn sqlite3(folder: &Path, statement: &str) -> String {
     let path = folder.join("data/pubsub.db");
-    let output = Command::new("sqlite3").arg(path).arg(statement).output().expect("the sqlite3 package");
+    let output = Command::new("sqlite3")
+        .args(["-cmd", ".timeout 5000"])
+        .arg(path)
+        .arg(statement)
+        .output()
+        .expect("the sqlite3 package");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }

@@ -21,7 +21,8 @@ fn set(key: &str, value: Value, ttl: Option<&str>) -> SetRequest {
 }
 
 fn sqlite3(path: &str, statement: &str) -> String {
-    let output = Command::new("sqlite3").args([path, statement]).output().expect("the sqlite3 package");
+    let output =
+        Command::new("sqlite3").args(["-cmd", ".timeout 5000", path, statement]).output().expect("the sqlite3 package");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
