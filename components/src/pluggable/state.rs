@@ -161,10 +161,12 @@ impl StateStore for Pluggable {
             .await
     }
 
+    /// Asked whatever the component claims, as daprd does: one without queries answers Unimplemented.
+    fn may_query(&self) -> bool {
+        true
+    }
+
     async fn query(&self, request: &QueryRequest) -> Result<QueryReply> {
-        if !self.features.query {
-            return Err(Error::unsupported("a query"));
-        }
         let request = pb::QueryRequest {
             query: Some(query(&request.query)),
             metadata: request.metadata.clone().into_iter().collect(),

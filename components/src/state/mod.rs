@@ -256,6 +256,11 @@ pub trait StateStore: Send + Sync {
         Err(Error::unsupported("a transaction"))
     }
 
+    /// Whether queries are worth a try.
+    fn may_query(&self) -> bool {
+        self.features().query
+    }
+
     /// The most operations that one transaction may have; `None` means any number.
     fn max_transaction_size(&self) -> Option<usize> {
         None
