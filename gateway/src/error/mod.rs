@@ -14,7 +14,6 @@ use crate::operation::Front;
 mod nested;
 pub mod table;
 
-use nested::foreign_http_code;
 pub use nested::{go_code_name, go_status, nested};
 
 /// A failed call, as both wires show it (as daprd 1.18, `pkg/messages` and `pkg/api/errors`).
@@ -35,6 +34,9 @@ struct Inner {
     category: Category,
 }
 
+/// The `domain` of this sidecar's own `ErrorInfo`s.
+pub(crate) const DOMAIN: &str = "dapr.io";
+
 /// Which answers show a [`Detail`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -51,7 +53,7 @@ pub struct Detail {
 /// One `google.rpc` detail message.
 #[derive(Debug, Clone)]
 pub enum DetailKind {
-    ErrorInfo { reason: String, metadata: BTreeMap<String, String> },
+    ErrorInfo { reason: String, domain: String, metadata: BTreeMap<String, String> },
     ResourceInfo { resource_type: String, resource_name: String, owner: String, description: String },
     BadRequest { field: String, description: String },
     Help { url: String, description: String },
@@ -125,7 +127,11 @@ impl ApiError {
     pub fn info(self, shown: Shown, reason: &str, metadata: impl IntoIterator<Item = (String, String)>) -> Self {
         self.detail(
             shown,
-            DetailKind::ErrorInfo { reason: reason.to_owned(), metadata: metadata.into_iter().collect() },
+            DetailKind::ErrorInfo {
+                reason: reason.to_owned(),
+                domain: DOMAIN.to_owned(),
+                metadata: metadata.into_iter().collect(),
+            },
         )
     }
 

@@ -1,8 +1,6 @@
 //! How a component's error reads inside another message.
 
 use components::{Error, ErrorKind};
-use prost::Message;
-use proto_dapr::google_rpc::ErrorInfo;
 use tonic::Code;
 
 /// The component's text; a pluggable component's status in Go's form (`rpc error: code = X desc = Y`, or
@@ -43,13 +41,4 @@ pub fn go_code_name(code: Code) -> &'static str {
         Code::DataLoss => "DataLoss",
         Code::Unauthenticated => "Unauthenticated",
     }
-}
-
-/// The HTTP status that a pluggable component put into its `ErrorInfo` as `http.code`.
-pub(super) fn foreign_http_code(details: &[u8]) -> Option<u16> {
-    let status = proto_dapr::google_rpc::Status::decode(details).ok()?;
-    status.details.iter().find_map(|any| {
-        let info = any.type_url.ends_with("google.rpc.ErrorInfo").then(|| ErrorInfo::decode(any.value.as_slice()))?.ok()?;
-        info.metadata.get("http.code")?.parse().ok()
-    })
 }

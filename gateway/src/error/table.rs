@@ -2,6 +2,8 @@
 //!
 //! Grouped by block; a function a row, so that what a message needs is an argument.
 
+use std::collections::BTreeMap;
+
 use components::{Error, ErrorKind};
 use tonic::Code;
 
@@ -155,7 +157,7 @@ pub mod state {
     }
 
     pub fn bulk_get(error: &Error) -> ApiError {
-        ApiError::new(Category::State, "ERR_STATE_BULK_GET", 500, Code::Unknown, nested(error))
+        pass_foreign(error, ApiError::new(Category::State, "ERR_STATE_BULK_GET", 500, Code::Unknown, nested(error)))
     }
 
     pub fn transaction(error: &Error) -> ApiError {
@@ -226,8 +228,16 @@ pub mod state {
     }
 
     pub fn query_failed(store: &str, error: &Error) -> ApiError {
+        if let ErrorKind::Foreign(status) = error.kind()
+            && let Some(api) = status.api_error()
+        {
+            let info = DetailKind::ErrorInfo { reason: api.reason, domain: api.domain, metadata: BTreeMap::new() };
+            return ApiError::new(Category::State, &api.tag, api.http_code, Code::Internal, &status.message)
+                .detail(HTTP, info)
+                .with_foreign(status);
+        }
         let message = format!("state store {store} query failed: {}", nested(error));
-        pass_foreign(error, ApiError::new(Category::State, "ERR_STATE_QUERY", 500, Code::Internal, message))
+        ApiError::new(Category::State, "ERR_STATE_QUERY", 500, Code::Internal, message)
             .resource(BOTH, "state", store)
             .info(BOTH, "DAPR_STATE_QUERY_FAILED", none())
     }
@@ -590,15 +600,11 @@ pub mod jobs {
     }
 }
 
-/// A pluggable component's own status passes untouched over gRPC and with its HTTP code over HTTP.
+/// A pluggable component's own API error passes untouched over gRPC and with its HTTP code over HTTP.
 fn pass_foreign(error: &Error, row: ApiError) -> ApiError {
     let ErrorKind::Foreign(status) = error.kind() else { return row };
-    if status.details.is_empty() {
-        return row;
-    }
-    let row = row.with_foreign(status);
-    match super::foreign_http_code(&status.details) {
-        Some(code) => row.with_http_status(code),
+    match status.api_error() {
+        Some(api) => row.with_foreign(status).with_http_status(api.http_code),
         None => row,
     }
 }

@@ -6,7 +6,7 @@ use prost_types::Any;
 use proto_dapr::google_rpc::{BadRequest, ErrorInfo, Help, ResourceInfo, Status as RpcStatus, bad_request, help};
 use tonic::{Code, Status};
 
-use crate::error::{ApiError, DetailKind};
+use crate::error::{ApiError, DOMAIN, DetailKind};
 use crate::operation::Front;
 
 /// The status of an error, with its details packed as `google.rpc.Status`.
@@ -33,12 +33,17 @@ pub fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
 
 /// An `ErrorInfo` as a detail.
 pub fn error_info(reason: &str, metadata: impl IntoIterator<Item = (String, String)>) -> Any {
-    any("ErrorInfo", &ErrorInfo { reason: reason.to_owned(), domain: "dapr.io".to_owned(), metadata: metadata.into_iter().collect() })
+    let metadata = metadata.into_iter().collect();
+    any("ErrorInfo", &ErrorInfo { reason: reason.to_owned(), domain: DOMAIN.to_owned(), metadata })
 }
 
 fn pack(kind: &DetailKind) -> Any {
     match kind {
-        DetailKind::ErrorInfo { reason, metadata } => error_info(reason, metadata.clone()),
+        DetailKind::ErrorInfo { reason, domain, metadata } => any("ErrorInfo", &ErrorInfo {
+            reason: reason.clone(),
+            domain: domain.clone(),
+            metadata: metadata.clone().into_iter().collect(),
+        }),
         DetailKind::ResourceInfo { resource_type, resource_name, owner, description } => any("ResourceInfo", &ResourceInfo {
             resource_type: resource_type.clone(),
             resource_name: resource_name.clone(),

@@ -72,9 +72,9 @@ pub struct Counted {
 
 fn detail(kind: &DetailKind) -> Value {
     match kind {
-        DetailKind::ErrorInfo { reason, metadata } => json!({
+        DetailKind::ErrorInfo { reason, domain, metadata } => json!({
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "domain": "dapr.io",
+            "domain": domain,
             // Pub/sub errors carry the request's metadata, which is an empty map and not none.
             "metadata": if metadata.is_empty() && !reason.starts_with("DAPR_PUBSUB") { Value::Null } else { json!(metadata) },
             "reason": reason,

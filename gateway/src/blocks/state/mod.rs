@@ -193,7 +193,7 @@ impl Handle<ExecuteStateTransaction> for StateBlock {
         if operations.is_empty() {
             return Ok(());
         }
-        if let Some(most) = store.store.max_transaction_size()
+        if let Some(most) = store.store.transaction_limit().await
             && most > 0
             && operations.len() > most
         {
@@ -211,7 +211,7 @@ impl Handle<QueryState> for StateBlock {
         let QueryState { store: name, query, metadata } = operation;
         // daprd names no app id in the errors of this one call.
         let store = self.find(&name, None)?;
-        if !store.store.features().query || store.encryption.is_some() {
+        if !store.store.may_query() || store.encryption.is_some() {
             return Err(table::state::query_unsupported(&name));
         }
         let query = serde_json::from_slice(&query)
