@@ -9,6 +9,8 @@ use std::process::Command;
 
 /// Cases of blocks that this build has no implementation of yet.
 const LATER: [&str; 4] = ["binding", "conversation", "crypto", "ratelimit"];
+/// Replays of a file in which something differs that is not known to.
+const ATTEMPTS: usize = 3;
 /// Replays at one time: most of a replay is waiting.
 const PARALLEL: usize = 4;
 
@@ -72,6 +74,13 @@ fn replay(daprd: &Path, file: &Path) -> (BTreeSet<String>, usize, String) {
 fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let daprd = daprd(folder.path());
+    let known: BTreeSet<String> = std::fs::read_to_string(conformance().join("golden/differences.txt"))
+        .expect("golden/differences.txt is in the repository")
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
     let queue = std::sync::Mutex::new(files().into_iter());
     let outcomes = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -80,12 +89,13 @@ fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
                 loop {
                     let Some(file) = queue.lock().expect("no replay panicked").next() else { break };
                     let mut outcome = replay(&daprd, &file);
-                    // What depends on time gets a second chance, as in Dapr's own suite.
-                    if !outcome.0.is_empty() {
-                        let again = replay(&daprd, &file);
-                        if again.0.len() < outcome.0.len() {
-                            outcome = again;
+                    // What depends on time gets more chances, as in Dapr's own suite: a case differs when it always does.
+                    for _ in 1..ATTEMPTS {
+                        if outcome.0.is_subset(&known) {
+                            break;
                         }
+                        let again = replay(&daprd, &file);
+                        outcome = (outcome.0.intersection(&again.0).cloned().collect(), outcome.1.max(again.1), again.2);
                     }
                     outcomes.lock().expect("no replay panicked").push(outcome);
                 }
@@ -93,13 +103,6 @@ fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
         }
     });
     let outcomes = outcomes.into_inner().expect("no replay panicked");
-    let known: BTreeSet<String> = std::fs::read_to_string(conformance().join("golden/differences.txt"))
-        .expect("golden/differences.txt is in the repository")
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect();
     let failed: BTreeSet<&String> = outcomes.iter().flat_map(|(failed, ..)| failed).collect();
     let passed: usize = outcomes.iter().map(|(_, passed, _)| passed).sum();
     println!("golden answers: {passed} the same, {} different", failed.len());

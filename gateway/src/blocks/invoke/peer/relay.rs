@@ -17,6 +17,7 @@ use super::super::headers;
 use super::super::replay::Source;
 use super::PeerError;
 use crate::body::Body;
+use crate::client::hop;
 use crate::client::http2::{Http2Pool, Lease};
 use crate::operation::Front;
 use crate::telemetry::trace::SpanContext;
@@ -87,6 +88,8 @@ fn request(head: &CallHead, body: Body, trace: Option<&SpanContext>) -> Result<R
         headers.remove(name);
     }
     headers.remove(CONTENT_LENGTH);
+    // HTTP/2 knows no headers of a connection: with one the request is not even sent.
+    hop::strip(headers);
     headers::put_trace_http(headers, trace);
     headers.insert(CONTENT_TYPE, RELAY_TYPE);
     if let Some(verb) = head.verb {
@@ -138,6 +141,7 @@ pub fn response(reply: AppReply) -> Response<Body> {
     for name in &OWN {
         headers.remove(name);
     }
+    hop::strip(headers);
     if let Some(content_type) = reply.content_type {
         headers.insert(CONTENT_TYPE, content_type);
     }
@@ -257,6 +261,36 @@ mod tests {
             assert_eq!((received.verb, received.content_type, received.type_url), (head.verb, head.content_type, head.type_url));
             assert_eq!((received.origin, received.headers.len()), (Front::Grpc, 0));
         }
+    }
+
+    #[test]
+    fn headers_of_a_connection_stay_behind() {
+        let of_connection = || -> HeaderMap {
+            [("transfer-encoding", "chunked"), ("connection", "x-mine"), ("x-mine", "1"), ("x-kept", "2")]
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .into_iter()
+                .collect()
+        };
+        let head = CallHead {
+            method: "m".into(),
+            verb: Some(Verb(3)),
+            query: String::new(),
+            headers: of_connection(),
+            content_type: None,
+            type_url: String::new(),
+            origin: Front::Http,
+        };
+        let received = received(request(&head, Body::empty(), None).unwrap()).unwrap().head;
+        assert_eq!(received.headers.keys().collect::<Vec<_>>(), ["x-kept"]);
+        let answer = AppReply {
+            status: ReplyStatus::Http(StatusCode::OK),
+            headers: of_connection(),
+            trailers: HeaderMap::new(),
+            content_type: None,
+            type_url: String::new(),
+            body: Body::empty(),
+        };
+        assert_eq!(reply(response(answer)).unwrap().headers.keys().collect::<Vec<_>>(), ["x-kept"]);
     }
 
     #[test]
