@@ -1,7 +1,7 @@
 //! The same-host registry: sidecars of one user find each other through files in a folder that only the user can use.
 //!
-//! One file a process, its name the namespace and app id, its content the address. The owner holds an exclusive lock
-//! on it: a killed process holds none, so nothing it leaves behind is ever believed. The folder is
+//! One file a process, its name the app id, its content the address; namespaces do not count, as with mDNS. The owner
+//! holds an exclusive lock on it: a killed process holds none, so nothing it leaves behind is ever believed. The folder is
 //! `$XDG_RUNTIME_DIR/ottavo`, else `ottavo-<uid>` in `$TMPDIR` or the system's folder for temporary files; it must be
 //! the user's own and closed to others.
 
@@ -87,7 +87,7 @@ impl Registry {
             return Err(Error::new(ErrorKind::Config, text));
         }
         let address = format!("{}:{}", context.instance.address, context.instance.internal_port);
-        let own = register(folder, &label(&context.namespace, &context.app_id), &address).map_err(failed)?;
+        let own = register(folder, &label(&context.app_id), &address).map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),
             own: Mutex::new(Some(own)),
@@ -108,17 +108,15 @@ impl Registry {
     }
 }
 
-/// A file name for an app in a namespace; what could be a path is escaped.
-fn label(namespace: &str, app_id: &str) -> String {
-    let escape = |text: &str| -> String {
-        text.bytes()
-            .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
-                other => format!("%{other:02x}"),
-            })
-            .collect()
-    };
-    format!("{}@{}", escape(namespace), escape(app_id))
+/// A file name for an app; what could be a path is escaped.
+fn label(app_id: &str) -> String {
+    app_id
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+            other => format!("%{other:02x}"),
+        })
+        .collect()
 }
 
 /// Writes and locks an entry before it gets its name: readers see it complete and alive, or not at all.
@@ -166,7 +164,7 @@ fn read_live(path: &Path) -> Option<String> {
 #[async_trait]
 impl Resolver for Registry {
     async fn resolve(&self, request: &ResolveRequest) -> Result<Vec<String>> {
-        let mut addresses = self.addresses(&label(&request.namespace, &request.app_id));
+        let mut addresses = self.addresses(&label(&request.app_id));
         if addresses.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, format!("couldn't find service: {}", request.app_id)));
         }
@@ -228,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("registry");
         let one = Registry::open(&folder, &context("one", 1)).unwrap();
-        let stale = folder.join(format!("{}@1-dead", label("default", "gone")));
+        let stale = folder.join(format!("{}@1-dead", label("gone")));
         std::fs::write(&stale, "127.0.0.1:9").unwrap();
         assert!(resolve(&one, "gone").await.is_err());
         assert!(!stale.exists());
