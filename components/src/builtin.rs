@@ -16,6 +16,10 @@ pub fn register(registry: &mut Registry) {
         secretstores::local::file::PROPERTIES,
         secretstores::local::file::build,
     );
+    #[cfg(feature = "etcd")]
+    registry.add("state.etcd", "v1", state::etcd::PROPERTIES, state::etcd::build_v1);
+    #[cfg(feature = "etcd")]
+    registry.add("state.etcd", "v2", state::etcd::PROPERTIES, state::etcd::build_v2);
     registry.add("state.in-memory", "v1", state::in_memory::PROPERTIES, state::in_memory::build);
     #[cfg(feature = "redis")]
     registry.add("pubsub.redis", "v1", pubsub::redis::PROPERTIES, pubsub::redis::build);

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use crate::{Error, Metadata, Result};
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod in_memory;
 pub mod like;
 #[cfg(feature = "redis")]

@@ -145,6 +145,26 @@ pub fn redis_sentinel() -> (Server, Server) {
     (server, Server::start("redis-server", port, folder, arguments))
 }
 
+/// An etcd server.
+pub fn etcd() -> Server {
+    let (port, peer_port, folder) = (free_port(), free_port(), folder());
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
+    let arguments = [
+        ("--data-dir", "data"),
+        ("--listen-client-urls", &client),
+        ("--advertise-client-urls", &client),
+        ("--listen-peer-urls", &peer),
+        ("--initial-advertise-peer-urls", &peer),
+        ("--initial-cluster", &format!("default={peer}")),
+        ("--unsafe-no-fsync", "true"),
+        // Leases cannot be shorter than one and a half elections.
+        ("--heartbeat-interval", "50"),
+        ("--election-timeout", "250"),
+    ];
+    let arguments = arguments.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Server::start("etcd", port, folder, arguments)
+}
+
 /// Runs a command on a Redis server.
 pub fn redis_cli(server: &Server, command: &str) -> String {
     let output = Command::new("redis-cli")

@@ -1,6 +1,7 @@
 //! The behaviour of a state store.
 
 pub mod cases;
+mod etcd;
 mod redis;
 mod sqlite;
 
