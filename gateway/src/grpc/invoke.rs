@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, request};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::StreamBody;
+use prost::Message;
 use prost_types::Any;
 use proto_dapr::common::{InvokeRequest, InvokeResponse};
 use proto_dapr::runtime::InvokeServiceRequest;
@@ -28,6 +29,7 @@ pub async fn invoke_service(context: Context, mut parts: request::Parts, body: B
     let timeout = unary::timeout(&parts.headers);
     let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     let metadata = metadata(std::mem::take(&mut parts.headers), authority);
+    let asked = request.encoded_len() as u64;
     let InvokeServiceRequest { id, message } = request;
     let operation = InvokeApp { target: id.clone(), call: call(message.unwrap_or_default(), metadata) };
     let answering = async {
@@ -45,6 +47,9 @@ pub async fn invoke_service(context: Context, mut parts: request::Parts, body: B
         },
     };
     let mut response = outcome.unwrap_or_else(|error| frame::status(&error));
+    // Five bytes in front of a message are gRPC's own.
+    let answered = response.body().size_hint().lower().saturating_sub(5);
+    response.extensions_mut().insert(frame::Sizes { request: asked, response: answered });
     response.extensions_mut().insert(NoTraceHeader);
     response
 }
