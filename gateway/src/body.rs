@@ -89,7 +89,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.inner {
             Inner::Empty => Poll::Ready(None),
             Inner::Full(bytes) => {
@@ -130,7 +133,10 @@ impl http_body::Body for Preceded {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
             None => Pin::new(&mut self.rest).poll_frame(context),
@@ -159,7 +165,10 @@ impl http_body::Body for Preceded {
 pub struct TooLarge;
 
 /// Everything of `body`, at most `limit` bytes; `limit` 0 means no limit.
-pub async fn collect(mut body: impl http_body::Body<Data = Bytes, Error = BodyError> + Unpin, limit: usize) -> Result<Bytes, BodyError> {
+pub async fn collect(
+    mut body: impl http_body::Body<Data = Bytes, Error = BodyError> + Unpin,
+    limit: usize,
+) -> Result<Bytes, BodyError> {
     let mut first = Bytes::new();
     let mut rest = bytes::BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -99,9 +99,7 @@ pub const SERVICE: &str = "dapr.proto.runtime.v1.Dapr";
 
 /// The row that serves a gRPC method, with the version of its access rule.
 pub fn by_grpc_method(method: &str) -> Option<(&'static Row, &'static str)> {
-    ROWS.iter().find_map(|row| {
-        row.grpc.iter().find(|(name, _)| *name == method).map(|(_, version)| (row, *version))
-    })
+    ROWS.iter().find_map(|row| row.grpc.iter().find(|(name, _)| *name == method).map(|(_, version)| (row, *version)))
 }
 
 /// All operations.

@@ -178,10 +178,14 @@ pub fn capabilities(built: &Built) -> Vec<String> {
         }
         Built::PubSub(broker) => {
             let features = broker.features();
-            [(features.message_ttl, "MESSAGE_TTL"), (features.wildcards, "SUBSCRIBE_WILDCARDS"), (features.bulk_publish, "BULK_PUBSUB")]
-                .into_iter()
-                .filter_map(|(has, name)| has.then(|| name.to_owned()))
-                .collect()
+            [
+                (features.message_ttl, "MESSAGE_TTL"),
+                (features.wildcards, "SUBSCRIBE_WILDCARDS"),
+                (features.bulk_publish, "BULK_PUBSUB"),
+            ]
+            .into_iter()
+            .filter_map(|(has, name)| has.then(|| name.to_owned()))
+            .collect()
         }
         Built::SecretStore(store) => store
             .features()
@@ -189,12 +193,10 @@ pub fn capabilities(built: &Built) -> Vec<String> {
             .then(|| "MULTIPLE_KEY_VALUES_PER_SECRET".to_owned())
             .into_iter()
             .collect(),
-        Built::Binding { input, output } => {
-            [(input.is_some(), "INPUT_BINDING"), (output.is_some(), "OUTPUT_BINDING")]
-                .into_iter()
-                .filter_map(|(has, name)| has.then(|| name.to_owned()))
-                .collect()
-        }
+        Built::Binding { input, output } => [(input.is_some(), "INPUT_BINDING"), (output.is_some(), "OUTPUT_BINDING")]
+            .into_iter()
+            .filter_map(|(has, name)| has.then(|| name.to_owned()))
+            .collect(),
         Built::NameResolution(_) | Built::Crypto(_) | Built::Conversation(_) => Vec::new(),
     }
 }

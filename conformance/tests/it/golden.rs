@@ -30,8 +30,8 @@ fn daprd(folder: &Path) -> PathBuf {
 }
 
 fn python() -> PathBuf {
-    let cache = std::env::var_os("OTTAVO_TEST_CACHE")
-        .map_or_else(|| conformance().join("../target/test-cache"), PathBuf::from);
+    let cache =
+        std::env::var_os("OTTAVO_TEST_CACHE").map_or_else(|| conformance().join("../target/test-cache"), PathBuf::from);
     let python = cache.join("golden/bin/python");
     assert!(python.exists(), "{} is missing: conformance/setup.sh installs it", python.display());
     python
@@ -95,7 +95,8 @@ fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
                             break;
                         }
                         let again = replay(&daprd, &file);
-                        outcome = (outcome.0.intersection(&again.0).cloned().collect(), outcome.1.max(again.1), again.2);
+                        outcome =
+                            (outcome.0.intersection(&again.0).cloned().collect(), outcome.1.max(again.1), again.2);
                     }
                     outcomes.lock().expect("no replay panicked").push(outcome);
                 }

@@ -75,7 +75,11 @@ impl AppChannel {
         self.plain("/dapr.proto.runtime.v1.AppCallback/OnBindingEvent", &message, metadata).await
     }
 
-    pub async fn on_job_event(&self, message: JobEventRequest, metadata: HeaderMap) -> Result<JobEventResponse, Status> {
+    pub async fn on_job_event(
+        &self,
+        message: JobEventRequest,
+        metadata: HeaderMap,
+    ) -> Result<JobEventResponse, Status> {
         self.gate().map_err(super::AppError::into_status)?;
         let _slot = self.slot().await;
         self.renamed(&ON_JOB_EVENT, &message, metadata).await

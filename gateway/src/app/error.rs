@@ -44,7 +44,8 @@ impl AppError {
     /// As the status of a callback.
     pub fn into_status(self) -> Status {
         let text = self.text;
-        let message = self.code.and_then(|code| text.strip_prefix(&format!("rpc error: code = {} desc = ", go_code_name(code))));
+        let message =
+            self.code.and_then(|code| text.strip_prefix(&format!("rpc error: code = {} desc = ", go_code_name(code))));
         Status::new(self.code.unwrap_or(Code::Unknown), message.unwrap_or(&text))
     }
 }
@@ -71,9 +72,13 @@ mod tests {
     #[test]
     fn failures_print_as_in_go() {
         let origin = Origin::new("127.0.0.1", 5, None).unwrap();
-        let error = AppError::exchange(&Method::GET, &origin, &"/x?y=1".parse().unwrap(), &ClientError::transport("EOF"));
+        let error =
+            AppError::exchange(&Method::GET, &origin, &"/x?y=1".parse().unwrap(), &ClientError::transport("EOF"));
         assert_eq!(error.to_string(), "Get \"http://127.0.0.1:5/x?y=1\": EOF");
-        assert_eq!(AppError::unhealthy().to_string(), "rpc error: code = Internal desc = app is not in a healthy state");
+        assert_eq!(
+            AppError::unhealthy().to_string(),
+            "rpc error: code = Internal desc = app is not in a healthy state"
+        );
         assert_eq!(AppError::unhealthy().into_status().message(), "app is not in a healthy state");
     }
 }

@@ -111,9 +111,10 @@ impl Probing {
     async fn probe(&self) -> Result<(), String> {
         let Self { channel, settings, .. } = self;
         if channel.is_grpc() {
-            return channel.health_check(settings.timeout).await.map_err(|status| {
-                format!("Probe error: Health check failed: {}", crate::error::go_status(&status))
-            });
+            return channel
+                .health_check(settings.timeout)
+                .await
+                .map_err(|status| format!("Probe error: Health check failed: {}", crate::error::go_status(&status)));
         }
         let started = Instant::now();
         let exchange = async {

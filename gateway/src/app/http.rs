@@ -135,7 +135,8 @@ pub fn finish_response(response: Response<Body>, asked_for_encoding: bool) -> Re
     }
     crate::client::hop::strip(&mut parts.headers);
     parts.headers.remove(CONTENT_LENGTH);
-    let is_gzip = parts.headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    let is_gzip =
+        parts.headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
     if is_gzip && !asked_for_encoding && !body.is_end_stream() {
         parts.headers.remove(CONTENT_ENCODING);
         body = unpacked(body);
@@ -156,7 +157,11 @@ fn with_true_length(mut body: Body) -> Body {
         Some(Some(Ok(frame))) if frame.is_data() => {
             let first = frame.into_data().unwrap_or_default();
             // What holds the connection goes with the rest of the body.
-            if body.is_end_stream() { Body::full(first) } else { Body::stream(OfAnyLength { body: body.preceded_by(first) }) }
+            if body.is_end_stream() {
+                Body::full(first)
+            } else {
+                Body::stream(OfAnyLength { body: body.preceded_by(first) })
+            }
         }
         Some(other) => match other {
             Some(Err(error)) if !is_cut_short(&error) => {
@@ -176,7 +181,10 @@ impl http_body::Body for OfAnyLength {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Err(error))) if is_cut_short(&error) => Poll::Ready(None),
             other => other,
@@ -192,7 +200,8 @@ impl http_body::Body for OfAnyLength {
 fn is_cut_short(error: &BodyError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
     while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof) {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof)
+        {
             return true;
         }
         cause = error.source();

@@ -29,8 +29,8 @@ use crate::telemetry::Metrics;
 
 pub use error::{AppError, go_operation};
 pub use health::{AppHealth, ProbeSettings};
-pub(crate) use http::{asks_for_encoding, through};
 pub use http::finish_response;
+pub(crate) use http::{asks_for_encoding, through};
 pub use url::path_uri;
 
 /// The header that carries a token.
@@ -125,11 +125,7 @@ impl AppChannel {
     ///
     /// # Errors
     /// The address or the token cannot be part of a request.
-    pub fn new(
-        settings: AppSettings,
-        pipeline: Arc<ArcSwap<Pipeline>>,
-        metrics: Metrics,
-    ) -> Result<Self, ClientError> {
+    pub fn new(settings: AppSettings, pipeline: Arc<ArcSwap<Pipeline>>, metrics: Metrics) -> Result<Self, ClientError> {
         // An application next door has no certificate that anybody could vouch for, as in daprd.
         let tls = settings.protocol.has_tls().then(|| TlsConfig::new(Trust::Anybody));
         let tls = tls.map(|tls| if settings.protocol == Protocol::Grpcs { tls.with_http2() } else { tls });

@@ -23,7 +23,18 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 
 /// What a query cannot hold in a request line.
-const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'#').add(b'`').add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^');
+const QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'#')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^');
 
 /// A `%` that begins no escape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +71,8 @@ pub fn clean(path: &str) -> Cow<'_, str> {
 
 fn is_clean(path: &str) -> bool {
     let relative = path.strip_prefix('/').unwrap_or(path);
-    (!relative.is_empty() || path == "/") && (relative.is_empty() || !relative.split('/').any(|segment| matches!(segment, "" | "." | "..")))
+    (!relative.is_empty() || path == "/")
+        && (relative.is_empty() || !relative.split('/').any(|segment| matches!(segment, "" | "." | "..")))
 }
 
 /// A path with literal and escaped characters as Go's client sends it: unchanged when every character may stand in a

@@ -1,7 +1,7 @@
 //! Output bindings: calls to outside systems by name (as daprd 1.18, bindings API).
 
-use components::bindings::{InvokeReply, InvokeRequest};
 use components::Metadata;
+use components::bindings::{InvokeReply, InvokeRequest};
 
 use super::{Attempt, Shared};
 use crate::error::{ApiError, nested, table};
@@ -46,7 +46,9 @@ impl Handle<InvokeBinding> for BindingsBlock {
         let known = output.operations();
         if !known.contains(&operation) {
             let known = known.join(" ");
-            return Err(failed(&format!("binding {name} does not support operation {operation}. supported operations:{known}")));
+            return Err(failed(&format!(
+                "binding {name} does not support operation {operation}. supported operations:{known}"
+            )));
         }
         let request = InvokeRequest { operation, data, metadata };
         Attempt::outbound(&self.shared, ComponentType::Binding, &name, "invoke")

@@ -70,7 +70,9 @@ pub fn status_of(error: &ClientError) -> Status {
     let text = error.to_string();
     let is_dial = error.is_unprocessed() && (text.starts_with("dial ") || text.contains("tls: "));
     let message = match is_dial {
-        true if text.starts_with("dial ") => format!("connection error: desc = \"transport: Error while dialing: {text}\""),
+        true if text.starts_with("dial ") => {
+            format!("connection error: desc = \"transport: Error while dialing: {text}\"")
+        }
         true => format!("connection error: desc = \"transport: authentication handshake failed: {text}\""),
         false => text,
     };
@@ -135,7 +137,9 @@ impl GrpcClient {
         match (status.code(), first) {
             (Code::Ok, Some(message)) => Ok(Reply { message, headers, trailers }),
             (Code::Ok, None) => {
-                let status = Status::internal("cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message");
+                let status = Status::internal(
+                    "cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message",
+                );
                 Err(Failure { headers, trailers, ..status.into() })
             }
             _ => Err(Failure { status, headers, trailers, is_unprocessed: false }),
@@ -159,10 +163,13 @@ pub fn request(path: &str, metadata: HeaderMap, body: Body) -> Result<Request<Bo
 pub fn frame<M: Message>(message: &M, limit: usize) -> Result<Bytes, Status> {
     let length = message.encoded_len();
     if limit > 0 && length > limit {
-        return Err(Status::resource_exhausted(format!("trying to send message larger than max ({length} vs. {limit})")));
+        return Err(Status::resource_exhausted(format!(
+            "trying to send message larger than max ({length} vs. {limit})"
+        )));
     }
-    let prefix = u32::try_from(length)
-        .map_err(|_| Status::resource_exhausted(format!("trying to send message larger than max ({length} vs. {})", u32::MAX)))?;
+    let prefix = u32::try_from(length).map_err(|_| {
+        Status::resource_exhausted(format!("trying to send message larger than max ({length} vs. {})", u32::MAX))
+    })?;
     let mut bytes = BytesMut::with_capacity(length + PREFIX);
     bytes.put_u8(0);
     bytes.put_u32(prefix);
@@ -181,7 +188,9 @@ pub fn unexpected(http: StatusCode, headers: &HeaderMap) -> Option<Status> {
     }
     if headers.contains_key("grpc-status") {
         // An answer that is only a status.
-        return (!is_grpc || http != StatusCode::OK).then(|| status_in(headers, &HeaderMap::new())).filter(|status| status.code() != Code::Ok);
+        return (!is_grpc || http != StatusCode::OK)
+            .then(|| status_in(headers, &HeaderMap::new()))
+            .filter(|status| status.code() != Code::Ok);
     }
     let code = match http.as_u16() {
         400 => Code::Internal,

@@ -70,9 +70,8 @@ impl TlsConfig {
     /// The same configuration, which asks for HTTP/2.
     pub fn with_http2(&self) -> Self {
         let Inner { trust, identity, .. } = &*self.inner;
-        let identity = identity
-            .as_ref()
-            .map(|identity| Identity { chain: identity.chain.clone(), key: identity.key.clone_key() });
+        let identity =
+            identity.as_ref().map(|identity| Identity { chain: identity.chain.clone(), key: identity.key.clone_key() });
         let inner = Inner { trust: trust.clone(), identity, alpn: vec![b"h2".to_vec()], built: OnceLock::new() };
         Self { inner: Arc::new(inner) }
     }
@@ -230,6 +229,9 @@ mod tests {
         let error = io::Error::other(rustls::Error::AlertReceived(rustls::AlertDescription::BadCertificate));
         assert_eq!(tls_text(&error), "remote error: tls: bad certificate");
         let error = io::Error::other(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        assert_eq!(tls_text(&error), "tls: failed to verify certificate: x509: certificate signed by unknown authority");
+        assert_eq!(
+            tls_text(&error),
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+        );
     }
 }

@@ -23,7 +23,13 @@ pub mod common {
     use super::*;
 
     pub fn bad_request(detail: &str) -> ApiError {
-        ApiError::new(Category::Common, "ERR_BAD_REQUEST", 400, Code::InvalidArgument, format!("invalid request: {detail}"))
+        ApiError::new(
+            Category::Common,
+            "ERR_BAD_REQUEST",
+            400,
+            Code::InvalidArgument,
+            format!("invalid request: {detail}"),
+        )
     }
 
     pub fn unimplemented() -> ApiError {
@@ -71,13 +77,7 @@ pub mod common {
     }
 
     pub fn health_app_id() -> ApiError {
-        ApiError::new(
-            Category::Health,
-            "ERR_HEALTH_APPID_NOT_MATCH",
-            500,
-            Code::Internal,
-            "dapr app-id does not match",
-        )
+        ApiError::new(Category::Health, "ERR_HEALTH_APPID_NOT_MATCH", 500, Code::Internal, "dapr app-id does not match")
     }
 }
 
@@ -129,14 +129,11 @@ pub mod state {
 
     /// A key that the caller must give and did not (gRPC saves).
     pub fn key_missing() -> ApiError {
-        ApiError::new(
-            Category::State,
+        ApiError::new(Category::State, "ERR_STATE_SAVE", 400, Code::InvalidArgument, "state key cannot be empty").info(
+            GRPC,
             "ERR_STATE_SAVE",
-            400,
-            Code::InvalidArgument,
-            "state key cannot be empty",
+            none(),
         )
-        .info(GRPC, "ERR_STATE_SAVE", none())
     }
 
     pub fn get(store: &str, key: &str, error: &Error) -> ApiError {
@@ -162,8 +159,11 @@ pub mod state {
 
     pub fn transaction(error: &Error) -> ApiError {
         let message = format!("error while executing state transaction: {}", nested(error));
-        pass_foreign(error, ApiError::new(Category::State, "ERR_STATE_TRANSACTION", 500, Code::Internal, message))
-            .info(GRPC, "ERR_STATE_TRANSACTION", none())
+        pass_foreign(error, ApiError::new(Category::State, "ERR_STATE_TRANSACTION", 500, Code::Internal, message)).info(
+            GRPC,
+            "ERR_STATE_TRANSACTION",
+            none(),
+        )
     }
 
     pub fn operation_not_supported(operation: &str) -> ApiError {
@@ -202,7 +202,9 @@ pub mod state {
             "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS",
             400,
             Code::InvalidArgument,
-            format!("the transaction contains {count} operations, which is more than what the state store supports: {most}"),
+            format!(
+                "the transaction contains {count} operations, which is more than what the state store supports: {most}"
+            ),
         )
         .resource(BOTH, "state", store)
         .info(
@@ -274,8 +276,11 @@ pub mod pubsub {
     }
 
     pub fn not_found(pubsub: &str, metadata: impl IntoIterator<Item = (String, String)>) -> ApiError {
-        row("ERR_PUBSUB_NOT_FOUND", 404, Code::InvalidArgument, format!("pubsub {pubsub} is not found"))
-            .info(BOTH, "DAPR_PUBSUB_NOT_FOUND", metadata)
+        row("ERR_PUBSUB_NOT_FOUND", 404, Code::InvalidArgument, format!("pubsub {pubsub} is not found")).info(
+            BOTH,
+            "DAPR_PUBSUB_NOT_FOUND",
+            metadata,
+        )
     }
 
     pub fn not_configured(pubsub: &str, metadata: impl IntoIterator<Item = (String, String)>) -> ApiError {
@@ -334,11 +339,9 @@ pub mod pubsub {
     }
 
     fn serialization(pubsub: &str, app_id: &str, error: &str, reason: &str, message: String) -> ApiError {
-        row("ERR_PUBSUB_EVENTS_SER", 400, Code::InvalidArgument, message).described_resource(BOTH, "pubsub", pubsub).info(
-            BOTH,
-            reason,
-            with_app(app_id).into_iter().chain([("error".to_owned(), error.to_owned())]),
-        )
+        row("ERR_PUBSUB_EVENTS_SER", 400, Code::InvalidArgument, message)
+            .described_resource(BOTH, "pubsub", pubsub)
+            .info(BOTH, reason, with_app(app_id).into_iter().chain([("error".to_owned(), error.to_owned())]))
     }
 
     pub fn publish(pubsub: &str, topic: &str, error: &str) -> ApiError {
@@ -441,13 +444,7 @@ pub mod invoke {
     }
 
     pub fn not_ready() -> ApiError {
-        ApiError::new(
-            Category::ServiceInvocation,
-            "ERR_DIRECT_INVOKE",
-            500,
-            Code::Internal,
-            "invoke API is not ready",
-        )
+        ApiError::new(Category::ServiceInvocation, "ERR_DIRECT_INVOKE", 500, Code::Internal, "invoke API is not ready")
     }
 
     pub fn app_channel_missing() -> ApiError {
@@ -550,14 +547,8 @@ pub mod absent {
     /// A block of Dapr 1.19's API that this build has no component for.
     pub fn block(what: &str) -> ApiError {
         let tag = format!("ERR_{}_STORE_NOT_CONFIGURED", what.to_ascii_uppercase());
-        ApiError::new(
-            Category::Common,
-            &tag,
-            500,
-            Code::FailedPrecondition,
-            format!("{what} store is not configured"),
-        )
-        .info(BOTH, &tag, none())
+        ApiError::new(Category::Common, &tag, 500, Code::FailedPrecondition, format!("{what} store is not configured"))
+            .info(BOTH, &tag, none())
     }
 }
 
@@ -570,29 +561,44 @@ pub mod jobs {
     }
 
     pub fn name_in_body(app_id: &str) -> ApiError {
-        row("DAPR_SCHEDULER_JOB_NAME", 400, Code::InvalidArgument, "Set the job name in the url only")
-            .info(BOTH, "DAPR_SCHEDULER_JOB_NAME", [("appID".to_owned(), app_id.to_owned())])
+        row("DAPR_SCHEDULER_JOB_NAME", 400, Code::InvalidArgument, "Set the job name in the url only").info(
+            BOTH,
+            "DAPR_SCHEDULER_JOB_NAME",
+            [("appID".to_owned(), app_id.to_owned())],
+        )
     }
 
     pub fn name_empty(app_id: &str, namespace: &str) -> ApiError {
-        row("DAPR_SCHEDULER_JOB_NAME_EMPTY", 400, Code::InvalidArgument, "Name is empty")
-            .info(BOTH, "DAPR_SCHEDULER_JOB_NAME_EMPTY", owner(app_id, namespace))
+        row("DAPR_SCHEDULER_JOB_NAME_EMPTY", 400, Code::InvalidArgument, "Name is empty").info(
+            BOTH,
+            "DAPR_SCHEDULER_JOB_NAME_EMPTY",
+            owner(app_id, namespace),
+        )
     }
 
     pub fn empty(app_id: &str, namespace: &str) -> ApiError {
-        row("DAPR_SCHEDULER_EMPTY", 400, Code::InvalidArgument, "Job is empty")
-            .info(BOTH, "DAPR_SCHEDULER_EMPTY", owner(app_id, namespace))
+        row("DAPR_SCHEDULER_EMPTY", 400, Code::InvalidArgument, "Job is empty").info(
+            BOTH,
+            "DAPR_SCHEDULER_EMPTY",
+            owner(app_id, namespace),
+        )
     }
 
     pub fn schedule_empty(app_id: &str, namespace: &str) -> ApiError {
-        row("DAPR_SCHEDULER_SCHEDULE_EMPTY", 400, Code::InvalidArgument, "Schedule is empty")
-            .info(BOTH, "DAPR_SCHEDULER_SCHEDULE_EMPTY", owner(app_id, namespace))
+        row("DAPR_SCHEDULER_SCHEDULE_EMPTY", 400, Code::InvalidArgument, "Schedule is empty").info(
+            BOTH,
+            "DAPR_SCHEDULER_SCHEDULE_EMPTY",
+            owner(app_id, namespace),
+        )
     }
 
     /// `what`: schedule job, get job, delete job, list jobs; `reason` as the scheduler errors name it.
     pub fn disabled(what: &str, reason: &'static str, app_id: &str, namespace: &str) -> ApiError {
-        row(reason, 500, Code::Internal, format!("failed to {what} due to: scheduler clients are disabled"))
-            .info(BOTH, reason, owner(app_id, namespace))
+        row(reason, 500, Code::Internal, format!("failed to {what} due to: scheduler clients are disabled")).info(
+            BOTH,
+            reason,
+            owner(app_id, namespace),
+        )
     }
 
     fn owner(app_id: &str, namespace: &str) -> [(String, String); 2] {

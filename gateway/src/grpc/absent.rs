@@ -44,10 +44,7 @@ pub async fn unsubscribe_configuration(
 ) -> Answer<UnsubscribeConfigurationResponse> {
     Ok(UnsubscribeConfigurationResponse {
         ok: false,
-        message: format!(
-            "failed to unsubscribe to configuration request {}: subscription does not exist",
-            request.id
-        ),
+        message: format!("failed to unsubscribe to configuration request {}: subscription does not exist", request.id),
     })
 }
 

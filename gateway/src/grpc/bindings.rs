@@ -7,7 +7,10 @@ use super::Context;
 use crate::blocks::bindings::InvokeBinding;
 use crate::error::ApiError;
 
-pub async fn invoke(context: Context, request: InvokeBindingRequest) -> Result<(InvokeBindingResponse, HeaderMap), ApiError> {
+pub async fn invoke(
+    context: Context,
+    request: InvokeBindingRequest,
+) -> Result<(InvokeBindingResponse, HeaderMap), ApiError> {
     let operation = InvokeBinding {
         name: request.name,
         operation: request.operation,

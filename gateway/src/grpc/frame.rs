@@ -74,10 +74,9 @@ fn inflate(headers: &HeaderMap, message: &[u8], limit: usize) -> Result<Bytes, S
         Some(b"gzip") => {
             let mut out = Vec::new();
             let most = limit as u64 + 1;
-            flate2::read::GzDecoder::new(message)
-                .take(most)
-                .read_to_end(&mut out)
-                .map_err(|error| Status::internal(format!("grpc: failed to decompress the received message: {error}")))?;
+            flate2::read::GzDecoder::new(message).take(most).read_to_end(&mut out).map_err(|error| {
+                Status::internal(format!("grpc: failed to decompress the received message: {error}"))
+            })?;
             if out.len() > limit {
                 return Err(Status::resource_exhausted(format!(
                     "grpc: message after decompression larger than max {limit}"
@@ -137,7 +136,10 @@ impl http_body::Body for Unary {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(data) = self.data.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }

@@ -11,15 +11,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderMap, Request, Response, request};
 use prost_types::Any;
-use proto_dapr::internals::{
-    InternalInvokeRequest, InternalInvokeRequestStream, InternalInvokeResponseStream,
-};
+use proto_dapr::internals::{InternalInvokeRequest, InternalInvokeRequestStream, InternalInvokeResponseStream};
 use tonic::Status;
 
 use super::service::Reflection;
 use super::{Context, frame, proxy, status};
-use crate::blocks::access_control::Caller;
 use crate::blocks::absent;
+use crate::blocks::access_control::Caller;
 use crate::blocks::invoke::chunks::{Piece, Receiving, Sending};
 use crate::blocks::invoke::peer::relay;
 use crate::blocks::invoke::{AppCall, AppReply, wire};
@@ -120,7 +118,9 @@ impl InternalApi {
         let (head, data, _) = wire::head(request);
         let call = AppCall { head, body: Body::full(data), is_stream: false };
         let mut reply = self.serve(call, caller.as_ref(), span).await?;
-        let data = collect(std::mem::take(&mut reply.body), limit).await.map_err(|error| Status::unknown(error.to_string()))?;
+        let data = collect(std::mem::take(&mut reply.body), limit)
+            .await
+            .map_err(|error| Status::unknown(error.to_string()))?;
         let mut response = wire::response(&reply);
         if let Some(message) = &mut response.message {
             message.data = Some(Any { type_url: reply.type_url.clone(), value: data.into() });
@@ -145,7 +145,8 @@ impl InternalApi {
     /// A gRPC service that is not Dapr's: the application's own.
     async fn any_service(&self, parts: request::Parts, body: Body) -> Response<Body> {
         let span = self.span(&parts.headers);
-        let call = CallContext { trace: span.as_ref().map(|span| span.context().clone()), ..CallContext::new(Front::Grpc) };
+        let call =
+            CallContext { trace: span.as_ref().map(|span| span.context().clone()), ..CallContext::new(Front::Grpc) };
         let context = Context { runtime: self.inner.runtime.clone(), call, headers: Arc::default() };
         proxy::proxy(context, parts, body).await
     }

@@ -11,7 +11,9 @@ use proto_dapr::runtime::InvokeServiceRequest;
 use tonic::{Code, Status};
 
 use super::{Context, frame, status, unary};
-use crate::blocks::invoke::{AppCall, AppReply, CallHead, GrpcStatus, InvokeApp, ReplyStatus, Verb, headers, status as mapping};
+use crate::blocks::invoke::{
+    AppCall, AppReply, CallHead, GrpcStatus, InvokeApp, ReplyStatus, Verb, headers, status as mapping,
+};
 use crate::body::{Body, BodyError, collect};
 use crate::error::table;
 use crate::layers::NoTraceHeader;
@@ -81,9 +83,9 @@ fn call(message: InvokeRequest, headers: HeaderMap) -> AppCall {
 
 async fn answer(context: &Context, target: &str, reply: AppReply, limit: usize) -> Result<Response<Body>, Status> {
     let AppReply { status, headers: given, trailers, content_type, type_url, body } = reply;
-    let data = collect(body, limit).await.map_err(|error| {
-        status::status(&table::invoke::failed(target, &error.to_string()))
-    })?;
+    let data = collect(body, limit)
+        .await
+        .map_err(|error| status::status(&table::invoke::failed(target, &error.to_string())))?;
     let origin = match status {
         ReplyStatus::Http(_) => Front::Http,
         ReplyStatus::Grpc(_) => Front::Grpc,
@@ -108,7 +110,9 @@ async fn answer(context: &Context, target: &str, reply: AppReply, limit: usize) 
     }
     let message = InvokeResponse {
         data: Some(Any { type_url, value: data.into() }),
-        content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default(),
+        content_type: content_type
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .unwrap_or_default(),
     };
     Ok(if trailers.is_empty() {
         frame::reply(&message, metadata, limit)
@@ -140,7 +144,12 @@ fn failed(status: &Status, headers: HeaderMap, trailers: HeaderMap) -> Response<
     with_trailers(None, headers, status, trailers)
 }
 
-fn with_trailers(message: Option<Bytes>, headers: HeaderMap, status: &Status, mut trailers: HeaderMap) -> Response<Body> {
+fn with_trailers(
+    message: Option<Bytes>,
+    headers: HeaderMap,
+    status: &Status,
+    mut trailers: HeaderMap,
+) -> Response<Body> {
     if status.add_header(&mut trailers).is_err() {
         trailers.insert("grpc-status", HeaderValue::from(status.code() as i32));
     }

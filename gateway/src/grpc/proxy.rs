@@ -100,7 +100,11 @@ async fn to_peer(
     let (id, _) = target.split_once('.').unwrap_or((target, ""));
     context.runtime.invoke.put_identity(&mut parts.headers, id);
     let relay = Relay { context, target, counted: named, is_stream, path, headers: parts.headers };
-    if is_stream { retry::connect_only(&relay, &policy, body).await } else { retry::whole_call(&relay, &policy, body).await }
+    if is_stream {
+        retry::connect_only(&relay, &policy, body).await
+    } else {
+        retry::whole_call(&relay, &policy, body).await
+    }
 }
 
 /// A call on its way to another sidecar.
@@ -241,7 +245,10 @@ impl http_body::Body for Relayed {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Err(error))) => {
                 self.body = Body::empty();

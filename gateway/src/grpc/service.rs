@@ -15,7 +15,8 @@ use crate::catalog::SERVICE;
 /// Answers a call by its path.
 pub(super) async fn dispatch(api: &Arc<Inner>, parts: request::Parts, body: Body, context: Context) -> Response<Body> {
     let path = parts.uri.path();
-    if let Some(method) = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE)).and_then(|path| path.strip_prefix('/'))
+    if let Some(method) =
+        path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE)).and_then(|path| path.strip_prefix('/'))
         && crate::catalog::by_grpc_method(method).is_some()
     {
         if !api.access.allows_grpc(method) {
@@ -38,7 +39,11 @@ pub(super) async fn dispatch(api: &Arc<Inner>, parts: request::Parts, body: Body
 fn not_available() -> Status {
     let metadata = [("http.code", "501"), ("http.error_message", "requested endpoint is not available")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
-    status::with_details(tonic::Code::Unimplemented, "Not Implemented", vec![status::error_info("Not Implemented", metadata)])
+    status::with_details(
+        tonic::Code::Unimplemented,
+        "Not Implemented",
+        vec![status::error_info("Not Implemented", metadata)],
+    )
 }
 
 async fn api_method(method: &str, call: Call) -> Response<Body> {
@@ -62,7 +67,9 @@ async fn api_method(method: &str, call: Call) -> Response<Body> {
         "GetConfiguration" | "GetConfigurationAlpha1" | "SubscribeConfiguration" | "SubscribeConfigurationAlpha1" => {
             unary(call, absent::configuration).await
         }
-        "UnsubscribeConfiguration" | "UnsubscribeConfigurationAlpha1" => unary(call, absent::unsubscribe_configuration).await,
+        "UnsubscribeConfiguration" | "UnsubscribeConfigurationAlpha1" => {
+            unary(call, absent::unsubscribe_configuration).await
+        }
         "TryLockAlpha1" => unary(call, absent::try_lock).await,
         "UnlockAlpha1" => unary(call, absent::unlock).await,
         "EncryptAlpha1" => unary(call, absent::encrypt).await,
@@ -87,7 +94,9 @@ async fn by_group(method: &str, call: Call) -> Response<Body> {
         Some("search") => unary(call, absent::search).await,
         Some("vector") => unary(call, absent::vector).await,
         Some("binarystore") => unary(call, absent::binary_file).await,
-        _ => frame::status(&Status::internal(format!("the method {method} is in the catalogue but not in the service"))),
+        _ => {
+            frame::status(&Status::internal(format!("the method {method} is in the catalogue but not in the service")))
+        }
     }
 }
 

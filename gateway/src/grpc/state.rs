@@ -8,8 +8,8 @@ use proto_dapr::runtime::*;
 
 use super::Context;
 use crate::blocks::state::{
-    DeleteBulkState, DeleteItem, DeleteState, ExecuteStateTransaction, GetBulkState, GetState, QueryState, SaveItem, SaveState,
-    TransactionOp,
+    DeleteBulkState, DeleteItem, DeleteState, ExecuteStateTransaction, GetBulkState, GetState, QueryState, SaveItem,
+    SaveState, TransactionOp,
 };
 use crate::error::{ApiError, table};
 use crate::json::parse_whole;

@@ -39,24 +39,33 @@ pub fn error_info(reason: &str, metadata: impl IntoIterator<Item = (String, Stri
 
 fn pack(kind: &DetailKind) -> Any {
     match kind {
-        DetailKind::ErrorInfo { reason, domain, metadata } => any("ErrorInfo", &ErrorInfo {
-            reason: reason.clone(),
-            domain: domain.clone(),
-            metadata: metadata.clone().into_iter().collect(),
-        }),
-        DetailKind::ResourceInfo { resource_type, resource_name, owner, description } => any("ResourceInfo", &ResourceInfo {
-            resource_type: resource_type.clone(),
-            resource_name: resource_name.clone(),
-            owner: owner.clone(),
-            description: description.clone(),
-        }),
-        DetailKind::BadRequest { field, description } => any("BadRequest", &BadRequest {
-            field_violations: vec![bad_request::FieldViolation {
-                field: field.clone(),
+        DetailKind::ErrorInfo { reason, domain, metadata } => any(
+            "ErrorInfo",
+            &ErrorInfo {
+                reason: reason.clone(),
+                domain: domain.clone(),
+                metadata: metadata.clone().into_iter().collect(),
+            },
+        ),
+        DetailKind::ResourceInfo { resource_type, resource_name, owner, description } => any(
+            "ResourceInfo",
+            &ResourceInfo {
+                resource_type: resource_type.clone(),
+                resource_name: resource_name.clone(),
+                owner: owner.clone(),
                 description: description.clone(),
-                ..Default::default()
-            }],
-        }),
+            },
+        ),
+        DetailKind::BadRequest { field, description } => any(
+            "BadRequest",
+            &BadRequest {
+                field_violations: vec![bad_request::FieldViolation {
+                    field: field.clone(),
+                    description: description.clone(),
+                    ..Default::default()
+                }],
+            },
+        ),
         DetailKind::Help { url, description } => {
             any("Help", &Help { links: vec![help::Link { description: description.clone(), url: url.clone() }] })
         }

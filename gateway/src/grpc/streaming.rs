@@ -71,11 +71,8 @@ async fn serve(runtime: &crate::runtime::Runtime, mut requests: Requests, replie
     let subscription = inbound.open_stream(subscription(initial)?, events).await.map_err(Status::unknown)?;
     let initial = ToApp::InitialResponse(SubscribeTopicEventsResponseInitialAlpha1 {});
     let is_open = replies.send(Ok(reply(initial))).await.is_ok();
-    let outcome = if is_open {
-        relay(&mut requests, replies, event_queue, &subscription, &closing).await
-    } else {
-        Ok(())
-    };
+    let outcome =
+        if is_open { relay(&mut requests, replies, event_queue, &subscription, &closing).await } else { Ok(()) };
     subscription.close().await;
     outcome
 }

@@ -19,7 +19,8 @@ where
     Answer: FnOnce(Context, Request) -> Running + Send,
     Running: Future<Output = Result<Reply, ApiError>> + Send,
 {
-    unary_with_headers(call, |context, request| async move { Ok((answer(context, request).await?, HeaderMap::new())) }).await
+    unary_with_headers(call, |context, request| async move { Ok((answer(context, request).await?, HeaderMap::new())) })
+        .await
 }
 
 /// Like [`unary`], for answers that bring headers.

@@ -43,7 +43,10 @@ pub async fn answer(operation: &str, mut call: Call) -> Result<Response<Body>, A
         other if is_actor_or_workflow(other) => absent::placement(),
         other => {
             let text = format!("the operation {other} is in the catalogue but not in the HTTP front");
-            return Ok(respond::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"errorCode": "ERROR", "message": text})));
+            return Ok(respond::json(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({"errorCode": "ERROR", "message": text}),
+            ));
         }
     };
     Err(error)

@@ -16,7 +16,8 @@ pub async fn invoke(mut call: Call) -> Result<Response<Body>, ApiError> {
     let json = parse_first(&body).map_err(|error| malformed(error.to_string()))?;
     let fields = Fields::of(&json, "OutputBindingRequest", "http.OutputBindingRequest")
         .map_err(|error| malformed(error.to_string()))?;
-    let mut operation = InvokeBinding { name, operation: String::new(), data: Bytes::new(), metadata: Default::default() };
+    let mut operation =
+        InvokeBinding { name, operation: String::new(), data: Bytes::new(), metadata: Default::default() };
     if let Some(fields) = fields {
         operation.metadata = fields.string_map("metadata").map_err(|error| malformed(error.to_string()))?;
         operation.operation =

@@ -92,7 +92,11 @@ async fn answer(call: Call) -> Response<Body> {
 }
 
 fn answered(mut response: Response<Body>, target: &str) -> Response<Body> {
-    let name = if target.is_empty() { Cow::Borrowed(ROW.operation) } else { Cow::Owned(format!("{}/{target}", ROW.operation)) };
+    let name = if target.is_empty() {
+        Cow::Borrowed(ROW.operation)
+    } else {
+        Cow::Owned(format!("{}/{target}", ROW.operation))
+    };
     response.extensions_mut().insert(Answered { row: ROW, name });
     response
 }
@@ -190,7 +194,8 @@ async fn with_sniffed_type(response: Response<Body>) -> Response<Body> {
     let first = match body.frame().await {
         None => return Response::from_parts(parts, Body::empty()),
         Some(Err(error)) => {
-            let failed = http_body_util::StreamBody::new(tokio_stream::once(Err::<http_body::Frame<_>, BodyError>(error)));
+            let failed =
+                http_body_util::StreamBody::new(tokio_stream::once(Err::<http_body::Frame<_>, BodyError>(error)));
             return Response::from_parts(parts, Body::stream(failed));
         }
         Some(Ok(frame)) => frame,
@@ -268,7 +273,13 @@ mod tests {
         ] {
             assert_eq!(find(path, pairs), Some((id.into(), method.into())), "{path}");
         }
-        for path in ["/v1.0/invoke/app", "/v1.0/invoke/app/method", "/v1.0/invoke//method/m", "/hello", "/v1.0x/invoke/a/method/b"] {
+        for path in [
+            "/v1.0/invoke/app",
+            "/v1.0/invoke/app/method",
+            "/v1.0/invoke//method/m",
+            "/hello",
+            "/v1.0x/invoke/a/method/b",
+        ] {
             assert_eq!(find(path, &[]), None, "{path}");
         }
         assert_eq!(find("/hello", &[("authorization", "Basic dXNlcjpwYXNz")]), None);

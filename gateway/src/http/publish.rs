@@ -28,7 +28,8 @@ pub async fn publish(mut call: Call) -> Answer {
         return Err(error);
     }
     let data = call.bytes().await.map_err(|error| table::pubsub::publish(&pubsub, &topic, &error))?;
-    let content_type = call.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let content_type =
+        call.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let content_type = content_type.unwrap_or_default();
     call.runtime.call(&call.context, PublishEvent { pubsub, topic, data, content_type, metadata }).await?;
     Ok(respond::empty())
@@ -105,7 +106,12 @@ fn entries(json: &Json) -> Result<Vec<Item>, TypeError> {
         .iter()
         .map(|item| {
             let Some(fields) = Fields::of(item, ENTRY, GO_TYPE)? else {
-                return Ok(Item { entry_id: String::new(), event: Json::Null, content_type: String::new(), metadata: None });
+                return Ok(Item {
+                    entry_id: String::new(),
+                    event: Json::Null,
+                    content_type: String::new(),
+                    metadata: None,
+                });
             };
             Ok(Item {
                 entry_id: fields.string("entryId")?.unwrap_or_default(),

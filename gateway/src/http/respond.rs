@@ -59,7 +59,9 @@ pub fn error(error: &ApiError) -> Response<Body> {
         body.insert("details".into(), Value::Array(details));
     }
     let mut response = json(error.http_status(), &Value::Object(body));
-    response.extensions_mut().insert(Counted { code: error.counted_code().into(), category: error.category().as_str() });
+    response
+        .extensions_mut()
+        .insert(Counted { code: error.counted_code().into(), category: error.category().as_str() });
     response
 }
 

@@ -183,7 +183,10 @@ mod tests {
         assert_eq!(find(Method::POST, "/v1.0/state/s/bulk").unwrap().0, "GetBulkState");
         assert_eq!(find(Method::DELETE, "/v1.0/state/s/bulk").unwrap().0, "DeleteState");
         assert_eq!(find(Method::POST, "/v1.0/publish/bulk/p/t").unwrap().0, "BulkPublishEvent");
-        assert_eq!(find(Method::POST, "/v1.0/publish/p/t/u").unwrap(), ("PublishEvent", vec!["p".into(), "t/u".into()]));
+        assert_eq!(
+            find(Method::POST, "/v1.0/publish/p/t/u").unwrap(),
+            ("PublishEvent", vec!["p".into(), "t/u".into()])
+        );
         assert!(find(Method::POST, "/v1.0/publish/p/").is_none());
         assert!(find(Method::GET, "/v1.0%2Fhealthz").is_none());
     }

@@ -9,7 +9,8 @@ use serde_json::{Map, value::RawValue};
 
 use super::{Call, respond};
 use crate::blocks::state::{
-    DeleteItem, DeleteState, ExecuteStateTransaction, GetBulkState, GetState, QueryState, SaveItem, SaveState, TransactionOp,
+    DeleteItem, DeleteState, ExecuteStateTransaction, GetBulkState, GetState, QueryState, SaveItem, SaveState,
+    TransactionOp,
 };
 use crate::body::Body;
 use crate::error::{ApiError, table};
@@ -36,7 +37,8 @@ pub async fn save(mut call: Call) -> Answer {
     call.runtime.state.require(&store)?;
     let body = call.bytes().await.map_err(table::common::malformed_bare)?;
     let json = parse_first(&body).map_err(|error| table::common::malformed_bare(error.to_string()))?;
-    let items = save_items(&json, &call.metadata()).map_err(|error| table::common::malformed_bare(error.to_string()))?;
+    let items =
+        save_items(&json, &call.metadata()).map_err(|error| table::common::malformed_bare(error.to_string()))?;
     if items.iter().any(|item| item.key.is_empty()) {
         return Err(table::common::malformed_bare("\"key\" is a required field"));
     }
@@ -123,7 +125,8 @@ pub async fn bulk_get(mut call: Call) -> Answer {
     call.runtime.state.require(&store)?;
     let body = call.bytes().await.map_err(|error| table::common::malformed(&error))?;
     let json = parse_first(&body).map_err(|error| table::common::malformed(&error.to_string()))?;
-    let operation = bulk_request(store, &json, call.metadata()).map_err(|error| table::common::malformed(&error.to_string()))?;
+    let operation =
+        bulk_request(store, &json, call.metadata()).map_err(|error| table::common::malformed(&error.to_string()))?;
     let items = call.runtime.call(&call.context, operation).await?;
     let mut out = String::from("[");
     for (index, item) in items.into_iter().enumerate() {

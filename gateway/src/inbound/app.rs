@@ -13,8 +13,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use proto_dapr::runtime::*;
 use tonic::{Code as GrpcCode, Status};
 
-use super::span::DeliverySpan;
 use super::deliver::{BulkEvent, BulkItem, BulkVerdict, Deliver, Rejected, TopicEvent, Verdict};
+use super::span::DeliverySpan;
 use crate::app::AppChannel;
 use crate::blocks::Shared;
 use crate::blocks::pubsub::content_type::{Kind, kind};
@@ -87,7 +87,9 @@ impl ToApp {
                     (Ok(Verdict::Dropped), "drop", "success")
                 }
                 Some(other) => {
-                    let message = format!("unknown status returned from app while processing pub/sub event {id}, status: {other}");
+                    let message = format!(
+                        "unknown status returned from app while processing pub/sub event {id}, status: {other}"
+                    );
                     (Err(Rejected::new(message)), "retry", "")
                 }
             };
@@ -154,17 +156,17 @@ impl ToApp {
         let data = Bytes::from(Json::Object(members).to_text());
         let trace = event.items.iter().find_map(|item| item.event.as_ref().and_then(trace_of));
         let span = DeliverySpan::start(&self.shared.tracer, &event.topic, trace.as_deref());
-        let response = self
-            .channel
-            .invoke(request(&event.path, "application/json", data, &event.metadata, &span))
-            .await
-            .map_err(|error| Rejected::new(format!("error from app channel while sending pub/sub event to app: {error}")))?;
+        let response =
+            self.channel.invoke(request(&event.path, "application/json", data, &event.metadata, &span)).await.map_err(
+                |error| Rejected::new(format!("error from app channel while sending pub/sub event to app: {error}")),
+            )?;
         let status = response.status();
         span.end_http(status);
         let body = collect(response.into_body(), MAX_ANSWER).await.map_err(|error| Rejected::new(error.to_string()))?;
         if status.is_success() {
-            let answer = parse_first(&body)
-                .map_err(|error| Rejected::new(format!("failed unmarshalling app response for bulk subscribe: {error}")))?;
+            let answer = parse_first(&body).map_err(|error| {
+                Rejected::new(format!("failed unmarshalling app response for bulk subscribe: {error}"))
+            })?;
             return Ok(http_verdicts(&answer));
         }
         if status == StatusCode::NOT_FOUND {
@@ -184,7 +186,12 @@ impl ToApp {
     }
 
     async fn bulk_over_grpc(&self, event: &BulkEvent) -> Result<Vec<BulkVerdict>, Rejected> {
-        let entries = event.items.iter().map(|item| grpc_entry(item)).collect::<Result<Vec<_>, String>>().map_err(Rejected::new)?;
+        let entries = event
+            .items
+            .iter()
+            .map(|item| grpc_entry(item))
+            .collect::<Result<Vec<_>, String>>()
+            .map_err(Rejected::new)?;
         let message = TopicEventBulkRequest {
             id: uuid::Uuid::new_v4().to_string(),
             entries,
@@ -234,7 +241,13 @@ fn word(body: &[u8]) -> Option<String> {
     }
 }
 
-fn request(path: &str, content_type: &'static str, data: Bytes, metadata: &Metadata, span: &DeliverySpan) -> Request<Body> {
+fn request(
+    path: &str,
+    content_type: &'static str,
+    data: Bytes,
+    metadata: &Metadata,
+    span: &DeliverySpan,
+) -> Request<Body> {
     let mut request = Request::new(Body::full(data));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = crate::app::path_uri(path);
@@ -322,7 +335,11 @@ fn http_verdicts(answer: &Json) -> Vec<BulkVerdict> {
 }
 
 fn ignored(event: &BulkEvent) -> Vec<BulkVerdict> {
-    event.items.iter().map(|item| BulkVerdict { entry_id: item.entry_id.clone(), outcome: Ok(Verdict::Ignored) }).collect()
+    event
+        .items
+        .iter()
+        .map(|item| BulkVerdict { entry_id: item.entry_id.clone(), outcome: Ok(Verdict::Ignored) })
+        .collect()
 }
 
 /// What a callback's status number says.
@@ -339,7 +356,8 @@ pub(super) fn grpc_verdict(status: i32, id: &str) -> Counted {
             (Ok(Verdict::Dropped), "drop", "success")
         }
         Err(_) => {
-            let message = format!("unknown status returned from app while processing pub/sub event {id}, status: {status}");
+            let message =
+                format!("unknown status returned from app while processing pub/sub event {id}, status: {status}");
             (Err(Rejected::new(message)), "retry", "")
         }
     }
@@ -393,7 +411,11 @@ fn data_of(event: &Event) -> Result<Bytes, String> {
         (_, Some(data)) if *data != Json::Null => match kind(attribute(event, "datacontenttype")) {
             Kind::Text => data.as_str().map(|text| Bytes::from(text.to_owned())).ok_or_else(|| UNEXPECTED.to_owned()),
             Kind::Json | Kind::CloudEvent => Ok(Bytes::from(data.to_text())),
-            _ => Ok(data.as_str().filter(|_| kind(attribute(event, "datacontenttype")) == Kind::Binary).map(|text| Bytes::from(text.to_owned())).unwrap_or_default()),
+            _ => Ok(data
+                .as_str()
+                .filter(|_| kind(attribute(event, "datacontenttype")) == Kind::Binary)
+                .map(|text| Bytes::from(text.to_owned()))
+                .unwrap_or_default()),
         },
         _ => Ok(Bytes::new()),
     }
@@ -417,7 +439,9 @@ fn struct_value(json: &Json) -> prost_types::Value {
         Json::Bool(value) => Value::BoolValue(*value),
         Json::Number(text) => Value::NumberValue(text.parse().unwrap_or(f64::NAN)),
         Json::String(text) => Value::StringValue(text.clone()),
-        Json::Array(items) => Value::ListValue(prost_types::ListValue { values: items.iter().map(struct_value).collect() }),
+        Json::Array(items) => {
+            Value::ListValue(prost_types::ListValue { values: items.iter().map(struct_value).collect() })
+        }
         Json::Object(members) => Value::StructValue(prost_types::Struct {
             fields: members.iter().map(|(name, value)| (name.clone(), struct_value(value))).collect(),
         }),

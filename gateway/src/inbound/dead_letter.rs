@@ -22,7 +22,12 @@ pub struct Original {
 }
 
 /// Whether the message is now at the dead-letter topic. False when there is none, or it could not be reached (logged).
-pub async fn send(block: &PubSubBlock, broker: &Lease<LoadedPubSub>, subscription: &Subscription, original: &Original) -> bool {
+pub async fn send(
+    block: &PubSubBlock,
+    broker: &Lease<LoadedPubSub>,
+    subscription: &Subscription,
+    original: &Original,
+) -> bool {
     if !subscription.has_dead_letters() {
         return false;
     }

@@ -101,7 +101,8 @@ impl Inbound {
 
     /// The application's word goes before what is declared for the same topic.
     fn effective(state: &State) -> Vec<Arc<Subscription>> {
-        let declared = state.declarative.iter().filter(|one| !state.programmatic.iter().any(|other| same_topic(one, other)));
+        let declared =
+            state.declarative.iter().filter(|one| !state.programmatic.iter().any(|other| same_topic(one, other)));
         declared.chain(&state.programmatic).cloned().collect()
     }
 
@@ -149,7 +150,12 @@ impl Inbound {
         }
     }
 
-    fn pipeline(&self, subscription: Arc<Subscription>, deliver: Arc<dyn Deliver>, closing: Arc<AtomicBool>) -> Option<Pipeline> {
+    fn pipeline(
+        &self,
+        subscription: Arc<Subscription>,
+        deliver: Arc<dyn Deliver>,
+        closing: Arc<AtomicBool>,
+    ) -> Option<Pipeline> {
         let broker = self.inner.shared.loaded.current().pubsub.get(&subscription.pubsub).cloned()?;
         let (shared, block) = (self.inner.shared.clone(), self.inner.block.clone());
         Some(Pipeline { shared, block, broker, subscription, deliver, closing })
@@ -208,4 +214,3 @@ async fn keep_subscribed(pipeline: Option<Pipeline>, stop: CancellationToken) {
     stop.cancelled().await;
     running.close().await;
 }
-

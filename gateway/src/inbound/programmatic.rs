@@ -130,7 +130,8 @@ pub fn from_grpc(reply: ListTopicSubscriptionsResponse) -> Result<Vec<Subscripti
 
 fn rules(routes: Option<TopicRoutes>) -> Result<Vec<Rule>, String> {
     let routes = routes.unwrap_or_default();
-    let mut rules = routes.rules.iter().map(|rule| Rule::new(&rule.r#match, &rule.path)).collect::<Result<Vec<_>, _>>()?;
+    let mut rules =
+        routes.rules.iter().map(|rule| Rule::new(&rule.r#match, &rule.path)).collect::<Result<Vec<_>, _>>()?;
     if !routes.default.is_empty() || rules.is_empty() {
         rules.push(Rule::new("", &routes.default)?);
     }

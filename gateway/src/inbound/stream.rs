@@ -47,8 +47,9 @@ impl Inbound {
         let Some(pipeline) = self.pipeline(subscription.clone(), to_stream.clone(), closing.clone()) else {
             return Err(format!("pubsub {} is not found", subscription.pubsub));
         };
-        let running =
-            subscribe(&pipeline).await.map_err(|error| format!("failed to create subscription for {}: {error}", subscription.pubsub))?;
+        let running = subscribe(&pipeline)
+            .await
+            .map_err(|error| format!("failed to create subscription for {}: {error}", subscription.pubsub))?;
         self.lock().streams.push(subscription.clone());
         self.publish();
         Ok(StreamSubscription { inbound: self.clone(), subscription, running, to_stream, closing })

@@ -17,7 +17,8 @@ pub struct Bulk {
 impl Bulk {
     /// From the resource's numbers; 0 and below mean daprd's defaults of 100 messages and one second.
     pub fn new(max_messages: i32, max_await_ms: i32) -> Self {
-        let positive = |number: i32, fallback: u32| u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or(fallback);
+        let positive =
+            |number: i32, fallback: u32| u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or(fallback);
         Self {
             max_messages: positive(max_messages, 100) as usize,
             max_await: Duration::from_millis(positive(max_await_ms, 1000).into()),

@@ -99,7 +99,10 @@ mod tests {
 
     #[test]
     fn text_is_compact_sorted_and_escaped() {
-        assert_eq!(rewritten(r#"{ "b" : [1, true, null], "a": "<&>" }"#), r#"{"a":"\u003c\u0026\u003e","b":[1,true,null]}"#);
+        assert_eq!(
+            rewritten(r#"{ "b" : [1, true, null], "a": "<&>" }"#),
+            r#"{"a":"\u003c\u0026\u003e","b":[1,true,null]}"#
+        );
     }
 
     #[test]

@@ -43,10 +43,8 @@ impl<S: ServeConnection> ServeConnection for Logged<S> {
         let started = Instant::now();
         let verb = request.method().clone();
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
-        let agent = request
-            .headers()
-            .get(USER_AGENT)
-            .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
+        let agent =
+            request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
         let response = self.inner.serve(request).await;
         let duration = started.elapsed().as_millis();
         match self.log.front {
@@ -65,7 +63,14 @@ impl<S: ServeConnection> ServeConnection for Logged<S> {
 }
 
 impl<S> Logged<S> {
-    fn http_line(&self, verb: &http::Method, path: &str, agent: Option<String>, duration: u128, response: &Response<Body>) {
+    fn http_line(
+        &self,
+        verb: &http::Method,
+        path: &str,
+        agent: Option<String>,
+        duration: u128,
+        response: &Response<Body>,
+    ) {
         let answered = response.extensions().get::<Answered>();
         let is_health = answered.is_some_and(|answered| answered.row.group == "healthz");
         if is_health && self.log.omit_health_checks {

@@ -61,11 +61,8 @@ fn is_health(request: &Request<Body>) -> bool {
 }
 
 fn unauthenticated(was_given: bool) -> Response<Body> {
-    let message = if was_given {
-        "authentication error: api token mismatch"
-    } else {
-        "missing api token in request metadata"
-    };
+    let message =
+        if was_given { "authentication error: api token mismatch" } else { "missing api token in request metadata" };
     let metadata =
         [("http.code", "401"), ("http.error_message", message)].map(|(key, value)| (key.to_owned(), value.to_owned()));
     frame::status(&status::with_details(

@@ -69,7 +69,9 @@ impl<S: ServeConnection> ServeConnection for Traced<S> {
             self.describe_response(&mut span, &response);
         }
         self.answer(span.context(), &mut response);
-        if let Some(baggage) = baggage.filter(|_| self.front == Front::Http).and_then(|text| HeaderValue::from_str(&text).ok()) {
+        if let Some(baggage) =
+            baggage.filter(|_| self.front == Front::Http).and_then(|text| HeaderValue::from_str(&text).ok())
+        {
             response.headers_mut().insert(BAGGAGE, baggage);
         }
         response

@@ -18,10 +18,13 @@ pub fn host_address(environment: &Environment, internal_listen: &str) -> String 
     }
     // No packet is sent: connecting a datagram socket only picks a route.
     let outside = ["192.0.2.1:80", "[2001:db8::1]:80"];
-    outside.iter().find_map(|target| local_address(target)).map_or_else(|| "127.0.0.1".to_owned(), |address| match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    })
+    outside.iter().find_map(|target| local_address(target)).map_or_else(
+        || "127.0.0.1".to_owned(),
+        |address| match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        },
+    )
 }
 
 /// The machine's name; empty when it has none.

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Fatal, Generation, Process, SCOPE};
-use crate::app::health::{AppHealth, ProbeSettings};
 use crate::app::AppChannel;
-use crate::cli::Flags;
+use crate::app::health::{AppHealth, ProbeSettings};
 use crate::body::collect;
+use crate::cli::Flags;
 use crate::inbound::{Inbound, programmatic};
 use crate::resiliency::BuiltIn;
 
@@ -224,7 +224,8 @@ impl Asker {
 
     async fn subscriptions(&self) -> Result<Vec<crate::inbound::subscription::Subscription>, String> {
         if self.channel.is_grpc() {
-            let answer = self.policy.run(|| async { self.channel.list_topic_subscriptions().await.map_err(Failed::from) }).await;
+            let answer =
+                self.policy.run(|| async { self.channel.list_topic_subscriptions().await.map_err(Failed::from) }).await;
             return match answer {
                 Ok(reply) => programmatic::from_grpc(reply),
                 Err(error) if error.to_string().contains("code = Unimplemented") => {
@@ -237,7 +238,8 @@ impl Asker {
                 Err(error) => Err(format!("error getting topic list from app: {error}")),
             };
         }
-        let (status, body) = self.policy.run(|| self.get("/dapr/subscribe")).await.map_err(|error| error.to_string())?;
+        let (status, body) =
+            self.policy.run(|| self.get("/dapr/subscribe")).await.map_err(|error| error.to_string())?;
         match status {
             200 => programmatic::from_http(&body),
             404 => Ok(Vec::new()),
@@ -259,7 +261,8 @@ impl Asker {
         if let Ok(app_id) = http::HeaderValue::from_str(&self.app_id) {
             request.headers_mut().insert("dapr-app-id", app_id);
         }
-        let response = self.channel.invoke(request).await.map_err(|error| Failed { text: error.to_string(), again: true })?;
+        let response =
+            self.channel.invoke(request).await.map_err(|error| Failed { text: error.to_string(), again: true })?;
         let status = response.status().as_u16();
         let body = collect(response.into_body(), MAX_ANSWER).await;
         Ok((status, body.map_err(|error| Failed { text: error.to_string(), again: true })?))

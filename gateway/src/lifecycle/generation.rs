@@ -88,9 +88,12 @@ impl Generation {
         loader.load_all(resources.components.clone()).await?;
         tracing::info!(target: SCOPE, "Waiting for all outstanding components to be processed…");
         tracing::info!(target: SCOPE, "All outstanding components processed");
-        let app_pipeline = Arc::new(ArcSwap::from_pointee(loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline)));
+        let app_pipeline = Arc::new(ArcSwap::from_pointee(
+            loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline),
+        ));
         let channel = app_channel(process, app_pipeline.clone(), &shared)?;
-        let mut generation = Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline).await?;
+        let mut generation =
+            Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline).await?;
         let listeners = Listeners::bind(&process.flags).await?.with_metrics(metrics_port);
         generation.put(process);
         listeners.serve(process);
@@ -122,7 +125,8 @@ impl Generation {
         let scopes: BTreeMap<_, _> = scopes.collect();
         warn_of_unmatched_scopes(&scopes, &shared);
         let block = PubSubBlock::new(shared.clone());
-        let deliver = channel.clone().map(|channel| Arc::new(ToApp { shared: shared.clone(), channel }) as Arc<dyn Deliver>);
+        let deliver =
+            channel.clone().map(|channel| Arc::new(ToApp { shared: shared.clone(), channel }) as Arc<dyn Deliver>);
         let inbound = Inbound::new(shared.clone(), block.clone(), deliver);
         inbound.set_declarative(subscriptions);
         let invoke = InvokeBlock::new(
@@ -194,7 +198,12 @@ impl Generation {
     }
 
     /// Reads everything anew and takes the place of the old: requests under way end on what they began with.
-    pub async fn reload(&mut self, process: &mut Process, extra: Vec<Component>, app: &mut Application) -> Result<(), Fatal> {
+    pub async fn reload(
+        &mut self,
+        process: &mut Process,
+        extra: Vec<Component>,
+        app: &mut Application,
+    ) -> Result<(), Fatal> {
         let configuration = load_configuration(process)?;
         let resources = load_resources(process, extra)?;
         let old = &self.runtime.shared;
@@ -213,7 +222,8 @@ impl Generation {
         self.loader.deny = configuration.spec.components.deny.clone();
         app.pause(self).await;
         self.loader.reload(resources.components.clone(), grace).await?;
-        self.app_pipeline.store(Arc::new(self.loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline)));
+        self.app_pipeline
+            .store(Arc::new(self.loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline)));
         let old_runtime = self.runtime.clone();
         let loader = std::mem::replace(
             &mut self.loader,
@@ -264,7 +274,11 @@ impl Generation {
 }
 
 /// The channel to the application, if there is one.
-fn app_channel(process: &Process, pipeline: Arc<ArcSwap<Pipeline>>, shared: &Shared) -> Result<Option<AppChannel>, Fatal> {
+fn app_channel(
+    process: &Process,
+    pipeline: Arc<ArcSwap<Pipeline>>,
+    shared: &Shared,
+) -> Result<Option<AppChannel>, Fatal> {
     let flags = &process.flags;
     let Some(port) = flags.app_port else { return Ok(None) };
     let protocol = Protocol::parse(flags.app_protocol.as_str()).unwrap_or(Protocol::Http);
@@ -281,7 +295,11 @@ fn app_channel(process: &Process, pipeline: Arc<ArcSwap<Pipeline>>, shared: &Sha
 }
 
 /// What service invocation must know of this process.
-fn invoke_settings(process: &Process, configuration: &Configuration, app_pipeline: Arc<ArcSwap<Pipeline>>) -> invoke::Settings {
+fn invoke_settings(
+    process: &Process,
+    configuration: &Configuration,
+    app_pipeline: Arc<ArcSwap<Pipeline>>,
+) -> invoke::Settings {
     let flags = &process.flags;
     invoke::Settings {
         host_address: process.host_address.clone(),
@@ -313,7 +331,8 @@ fn load_configuration(process: &Process) -> Result<Configuration, Fatal> {
 /// Resources of the folders; `extra` stands before them and gives way to a component of the same name.
 fn load_resources(process: &Process, extra: Vec<Component>) -> Result<Resources, Fatal> {
     let flags = &process.flags;
-    let folders = Folders::read(&flags.resources_path).map_err(|error| format!("failed to load components: {error}"))?;
+    let folders =
+        Folders::read(&flags.resources_path).map_err(|error| format!("failed to load components: {error}"))?;
     let scope = Scope::new(&flags.app_id, &flags.environment);
     let mut resources = folders.resources(&scope).map_err(|error| format!("failed to load components: {error}"))?;
     let mut components = extra;

@@ -42,7 +42,8 @@ pub fn grpc_protocol(flags: &Flags) -> Http {
 /// The internal port: given, or the stable one, or any if that is taken.
 pub async fn bind_internal(flags: &Flags) -> Result<Bound, Fatal> {
     let host = &flags.internal_grpc_listen_address;
-    let failed = |error: crate::server::ListenError| format!("failed to reserve port for internal gRPC server: {error}");
+    let failed =
+        |error: crate::server::ListenError| format!("failed to reserve port for internal gRPC server: {error}");
     match flags.internal_grpc_port {
         Some(port) => Ok(bind_tcp(host, port).await.map_err(failed)?),
         None => {
@@ -71,9 +72,7 @@ impl Listeners {
             }
         }
         let public = match flags.public_port {
-            Some(port) => {
-                Some(bind_tcp(&flags.public_listen_address, port).await.map_err(|error| error.to_string())?)
-            }
+            Some(port) => Some(bind_tcp(&flags.public_listen_address, port).await.map_err(|error| error.to_string())?),
             None => None,
         };
         Ok(Self { http, grpc, public, metrics: None })

@@ -151,9 +151,11 @@ impl Loader {
         if self.registry.find(kind, &component.spec.version).is_none() {
             return Err(self.failed(component, &unknown_type(component)));
         }
-        let built = self.build(component, resolved.properties.clone()).await.map_err(|error| self.failed(component, &error))?;
+        let built =
+            self.build(component, resolved.properties.clone()).await.map_err(|error| self.failed(component, &error))?;
         let capabilities = loaded::capabilities(&built);
-        let retired = self.put(component, &built, resolved.properties).map_err(|error| self.failed(component, &error))?;
+        let retired =
+            self.put(component, &built, resolved.properties).map_err(|error| self.failed(component, &error))?;
         self.shared.metrics.component_initialized(&component.spec.kind);
         self.hold(component, Some(built), retired);
         self.announce(component, capabilities);
@@ -196,7 +198,10 @@ impl Loader {
             Ok(Err(error)) => Err(init_failure(component, error.message())),
             Err(_) => {
                 let name = component.log_name();
-                let text = format!("init timeout for component {name} exceeded after {}", crate::config::GoDuration::from(timeout));
+                let text = format!(
+                    "init timeout for component {name} exceeded after {}",
+                    crate::config::GoDuration::from(timeout)
+                );
                 Err(format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {name}: {text}"))
             }
         }
@@ -275,7 +280,9 @@ impl Loader {
 
     fn warn_of_misspelt(&self, component: &Component, properties: &Properties) {
         let Some(registration) = self.registry.find(&component.spec.kind, &component.spec.version) else { return };
-        for (misspelt, nearest) in components::registry::misspelt(properties, registration.properties, component.block()) {
+        for (misspelt, nearest) in
+            components::registry::misspelt(properties, registration.properties, component.block())
+        {
             tracing::warn!(
                 target: SCOPE,
                 "Component {} has metadata '{misspelt}', which {} does not know: did you mean '{nearest}'?",
@@ -387,9 +394,7 @@ fn encryption(component: &Component, properties: &Properties) -> Result<Option<E
     let Some((name, value)) = key("primaryEncryptionKey") else { return Ok(None) };
     let secondary = key("secondaryEncryptionKey");
     let secondary = secondary.as_ref().map(|(name, value)| (name.as_str(), value.as_str()));
-    Encryption::new((&name, &value), secondary)
-        .map(Some)
-        .map_err(|error| init_failure(component, error.message()))
+    Encryption::new((&name, &value), secondary).map(Some).map_err(|error| init_failure(component, error.message()))
 }
 
 /// Fetches secrets by name from `store`; `None` while that is not loaded. Also for endpoints.
@@ -458,4 +463,3 @@ async fn close(built: Built) {
         Built::Conversation(provider) => provider.close().await,
     }
 }
-

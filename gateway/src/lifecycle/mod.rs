@@ -234,7 +234,10 @@ fn announce(flags: &Flags) {
 /// What this build cannot do ends the start: it must not look as if it were done.
 fn check_supported(flags: &Flags) -> Result<(), Fatal> {
     if flags.mode == Mode::Kubernetes {
-        return Err("this build of Ottavo has no Kubernetes mode yet: start it with --mode standalone, which is the default".into());
+        return Err(
+            "this build of Ottavo has no Kubernetes mode yet: start it with --mode standalone, which is the default"
+                .into(),
+        );
     }
     if flags.enable_mtls {
         return Err("this build of Ottavo has no mTLS yet and will not serve plaintext in its place: start it without --enable-mtls".into());
@@ -273,7 +276,8 @@ async fn prepare(flags: Flags, workers: Workers, stop: mpsc::UnboundedSender<Sto
     outbound.expect("app");
     let internal = listeners::bind_internal(&flags).await?;
     let mut registry = Registry::builtin();
-    let folder = flags.environment.non_empty("DAPR_COMPONENTS_SOCKETS_FOLDER").unwrap_or("/tmp/dapr-components-sockets");
+    let folder =
+        flags.environment.non_empty("DAPR_COMPONENTS_SOCKETS_FOLDER").unwrap_or("/tmp/dapr-components-sockets");
     components::pluggable::discover(std::path::Path::new(folder), &mut registry)
         .await
         .map_err(|error| error.to_string())?;
@@ -311,7 +315,12 @@ async fn forced() -> Exit {
 }
 
 /// Ends in order: the name, what comes in, what is under way, the components. Bounded by the grace time.
-async fn shutdown(process: Process, generation: Generation, app: application::Application, mut signals: Signals) -> Result<Exit, Fatal> {
+async fn shutdown(
+    process: Process,
+    generation: Generation,
+    app: application::Application,
+    mut signals: Signals,
+) -> Result<Exit, Fatal> {
     if let Some(block) = process.flags.block_shutdown {
         application::block(block, &generation, &app, &mut signals).await?;
     }
@@ -339,4 +348,3 @@ async fn shutdown(process: Process, generation: Generation, app: application::Ap
         }
     }
 }
-

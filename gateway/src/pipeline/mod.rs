@@ -130,7 +130,12 @@ fn or_v1(version: &str) -> &str {
 /// What is wrong with it, and which types there are when the type is unknown.
 pub fn build(kind: &str, version: &str, properties: &Properties) -> Result<BuiltMiddleware, String> {
     let is_first = matches!(version, "" | "v0" | "v1");
-    let middleware: Arc<dyn Middleware> = match kind.split_once('.').map_or("", |(_, name)| name).to_ascii_lowercase().as_str() {
+    let middleware: Arc<dyn Middleware> = match kind
+        .split_once('.')
+        .map_or("", |(_, name)| name)
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "http.uppercase" if is_first => Arc::new(Uppercase::new(properties)),
         "http.routeralias" if is_first => Arc::new(RouteAlias::new(properties)?),
         _ => {
@@ -191,7 +196,8 @@ mod tests {
                 })
             })
             .await;
-        let marks = |name| response.headers().get_all(name).iter().map(|mark| mark.to_str().unwrap()).collect::<String>();
+        let marks =
+            |name| response.headers().get_all(name).iter().map(|mark| mark.to_str().unwrap()).collect::<String>();
         assert_eq!((marks("in"), marks("out")), ("ba".into(), "ab".into()));
     }
 

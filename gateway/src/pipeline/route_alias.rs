@@ -11,7 +11,8 @@ use crate::body::Body;
 use crate::config::yaml;
 
 /// What a path may not hold as it is.
-const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'%');
+const PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'%');
 /// Go's `url.QueryEscape`, spaces apart.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
 
@@ -49,8 +50,7 @@ impl RouteAlias {
     /// Path and query for a request, when its path has an alias.
     fn rewritten(&self, uri: &Uri) -> Option<Uri> {
         let path = percent_decode_str(uri.path()).decode_utf8_lossy();
-        let (alias, captures) =
-            self.routes.iter().find_map(|alias| Some((alias, alias.pattern.captures(&path)?)))?;
+        let (alias, captures) = self.routes.iter().find_map(|alias| Some((alias, alias.pattern.captures(&path)?)))?;
         let mut target = utf8_percent_encode(&alias.target, PATH).to_string();
         let variables: Vec<_> = alias
             .pattern
@@ -80,7 +80,8 @@ impl Alias {
         if from.is_empty() || target.is_empty() {
             return Err("invalid key/value pair in metadata: must not be empty".to_owned());
         }
-        let wrong = |what: &str| format!("the route '{from}' of middleware.http.routeralias is no path template: {what}");
+        let wrong =
+            |what: &str| format!("the route '{from}' of middleware.http.routeralias is no path template: {what}");
         let mut pattern = "^".to_owned();
         let mut rest = from;
         while let Some((text, variable)) = rest.split_once('{') {
@@ -149,7 +150,11 @@ mod tests {
 
     #[test]
     fn variables_go_into_the_query() {
-        let alias = alias(&[("routes", r#"{"/user/{id}": "/v1.0/invoke/a/method/users", "/hello": "/v1.0/invoke/a/method/greet"}"#)]).unwrap();
+        let alias = alias(&[(
+            "routes",
+            r#"{"/user/{id}": "/v1.0/invoke/a/method/users", "/hello": "/v1.0/invoke/a/method/greet"}"#,
+        )])
+        .unwrap();
         assert_eq!(rewritten(&alias, "/user/4%202?b=c").unwrap(), "/v1.0/invoke/a/method/users?b=c&id=4+2");
         assert_eq!(rewritten(&alias, "/hello?x=1").unwrap(), "/v1.0/invoke/a/method/greet?x=1");
         assert_eq!(rewritten(&alias, "/hello/more"), None);

@@ -7,7 +7,9 @@ use super::ServeConnection;
 use crate::body::Body;
 use crate::grpc::GrpcApi;
 use crate::http::HttpApi;
-use crate::layers::{ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace, UserPipeline};
+use crate::layers::{
+    ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace, UserPipeline,
+};
 use crate::operation::Front;
 use crate::telemetry::{Metrics, Tracer};
 

@@ -93,9 +93,10 @@ impl AccessControl {
             );
         }
         check(spec)?;
-        let policies = spec.policies.iter().map(|policy| {
-            ((policy.app_id.clone(), policy.namespace.clone()), Policy::new(policy, is_http))
-        });
+        let policies = spec
+            .policies
+            .iter()
+            .map(|policy| ((policy.app_id.clone(), policy.namespace.clone()), Policy::new(policy, is_http)));
         Ok(Some(Self { allows_by_default: allows(&spec.default_action), policies: policies.collect(), is_http }))
     }
 
@@ -107,9 +108,8 @@ impl AccessControl {
     /// The error is the message for a caller that is refused.
     pub fn check(&self, access: &Access<'_>, metrics: &Metrics) -> Result<(), String> {
         let (allowed, by_app_policy) = self.decide(access);
-        let (app_id, namespace, trust_domain) = access
-            .caller
-            .map_or(("", "", ""), |caller| (&caller.app_id, &caller.namespace, &caller.trust_domain));
+        let (app_id, namespace, trust_domain) =
+            access.caller.map_or(("", "", ""), |caller| (&caller.app_id, &caller.namespace, &caller.trust_domain));
         metrics.acl(&AclDecision { app_id, namespace, trust_domain, allowed, by_app_policy });
         if allowed {
             return Ok(());
@@ -117,7 +117,8 @@ impl AccessControl {
         let id = access.caller.map(ToString::to_string).unwrap_or_default();
         let Access { operation, verb, .. } = access;
         let verb = verb.method();
-        let message = format!("access control policy has denied access to id: {id} operation: {operation} verb: {verb}");
+        let message =
+            format!("access control policy has denied access to id: {id} operation: {operation} verb: {verb}");
         tracing::debug!(target: "dapr.acl", "{message}");
         Err(message)
     }
@@ -143,7 +144,8 @@ impl AccessControl {
             return (allows(&policy.default_action), by_app_policy);
         }
         let verb = access.verb.method();
-        let action = |name: &str| found.verbs.iter().rev().find(|(verb, _)| verb == name).map(|(_, action)| allows(action));
+        let action =
+            |name: &str| found.verbs.iter().rev().find(|(verb, _)| verb == name).map(|(_, action)| allows(action));
         (action(verb.as_str()).or_else(|| action("*")).unwrap_or(allowed), by_app_policy)
     }
 }
@@ -266,8 +268,7 @@ policies:
     #[test]
     fn a_refusal_names_caller_and_call() {
         let shop = caller("shop");
-        let access =
-            Access { caller: Some(&shop), operation: "other", verb: Verb::of(&Method::GET), is_http: true };
+        let access = Access { caller: Some(&shop), operation: "other", verb: Verb::of(&Method::GET), is_http: true };
         assert_eq!(
             rules(true).check(&access, &Metrics::disabled()).unwrap_err(),
             "access control policy has denied access to id: spiffe://public/ns/default/shop operation: other verb: GET"

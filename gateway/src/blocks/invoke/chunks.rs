@@ -87,7 +87,10 @@ impl http_body::Body for Sending {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
@@ -190,7 +193,10 @@ impl<M: Piece> http_body::Body for Receiving<M> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         while !this.ended {
             let payload = match this.first.take() {
@@ -275,7 +281,10 @@ mod tests {
     #[tokio::test]
     async fn pieces_arrive_whole_whatever_their_size() {
         assert_eq!(relayed(&[]).await.unwrap(), 0);
-        assert_eq!(relayed(&[1, COPIED, COPIED + 1, MAX_PIECE, MAX_PIECE * 2 + 3]).await.unwrap(), 1 + 2 * COPIED + 1 + 3 * MAX_PIECE + 3);
+        assert_eq!(
+            relayed(&[1, COPIED, COPIED + 1, MAX_PIECE, MAX_PIECE * 2 + 3]).await.unwrap(),
+            1 + 2 * COPIED + 1 + 3 * MAX_PIECE + 3
+        );
     }
 
     #[tokio::test]

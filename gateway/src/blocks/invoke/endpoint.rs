@@ -13,9 +13,9 @@ use super::call::{AppCall, AppReply};
 use super::local::{http_reply, http_request, http_verb, shown};
 use crate::app::{AppError, TOKEN_HEADER, finish_response, go_operation, url};
 use crate::body::Body;
+use crate::client::Origin;
 use crate::client::http1::Http1Pool;
 use crate::client::tls::{self, TlsConfig, Trust};
-use crate::client::Origin;
 use crate::config::component::Secrets;
 use crate::config::http_endpoint::TlsDocument;
 use crate::config::value::DynamicValue;
@@ -45,7 +45,9 @@ pub struct Endpoint {
 pub enum EndpointError {
     #[error("spec.clientTLS.{part}: {error}")]
     Tls { part: &'static str, error: tls::PemError },
-    #[error("spec.clientTLS.renegotiation: invalid renegotiation value {0}; it may be RenegotiateNever, OnceAsClient or FreelyAsClient")]
+    #[error(
+        "spec.clientTLS.renegotiation: invalid renegotiation value {0}; it may be RenegotiateNever, OnceAsClient or FreelyAsClient"
+    )]
     Renegotiation(String),
     #[error("spec.headers: '{0}' cannot be a header")]
     Header(String),
@@ -68,8 +70,11 @@ impl Endpoint {
             {
                 return Err(EndpointError::Renegotiation(value.clone()));
             }
-            let text = |document: &Option<TlsDocument>| document.as_ref().map(|document| pem(document, secrets)).unwrap_or_default();
-            let (root, certificate, key) = (text(&client.root_ca), text(&client.certificate), text(&client.private_key));
+            let text = |document: &Option<TlsDocument>| {
+                document.as_ref().map(|document| pem(document, secrets)).unwrap_or_default()
+            };
+            let (root, certificate, key) =
+                (text(&client.root_ca), text(&client.certificate), text(&client.private_key));
             if !root.is_empty() {
                 let trust = tls::roots(&root).map_err(|error| EndpointError::Tls { part: "rootCA", error })?;
                 config = TlsConfig::new(trust);
@@ -137,7 +142,8 @@ impl Outside {
         let shown_url = format!("{base_url}{}", shown(&head));
         let unusable = |reason: &str| AppError::new(format!("parse \"{shown_url}\": {reason}"));
         let base = Address::parse(base_url).map_err(|error| unusable(&error))?;
-        let target = url::target(&base.path, &head.method, &head.query).map_err(|error| unusable(&error.to_string()))?;
+        let target =
+            url::target(&base.path, &head.method, &head.query).map_err(|error| unusable(&error.to_string()))?;
         let mut request = http_request(head, verb, target.into(), body, trace);
         let (pools, follows) = match destination {
             Destination::Url(_) => {
@@ -192,7 +198,10 @@ async fn exchange(
             Some((elsewhere, again)) => (address, request) = (elsewhere, again),
         }
     }
-    Err(AppError::new(format!("{} \"{first_url}\": stopped after {MAX_REDIRECTS} redirects", go_operation(&first_method))))
+    Err(AppError::new(format!(
+        "{} \"{first_url}\": stopped after {MAX_REDIRECTS} redirects",
+        go_operation(&first_method)
+    )))
 }
 
 /// What is needed of a request to follow a redirect (as Go's client).
@@ -204,7 +213,11 @@ struct Next {
 
 impl Next {
     fn of(request: &Request<Body>) -> Self {
-        Self { method: request.method().clone(), headers: request.headers().clone(), has_body: !request.body().is_end_stream() }
+        Self {
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+            has_body: !request.body().is_end_stream(),
+        }
     }
 
     /// The request that a redirect asks for, and where it goes. A body that was sent cannot be sent again.
@@ -308,7 +321,8 @@ impl Address {
                 None => current.to_owned(),
                 Some(_) => {
                     let folder = current.rfind('/').map_or("", |slash| &current[..slash]);
-                    let (path, query) = location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
+                    let (path, query) =
+                        location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
                     let joined = format!("{folder}/{path}");
                     let cleaned = url::clean(&joined);
                     query.map_or_else(|| cleaned.to_string(), |query| format!("{cleaned}?{query}"))
@@ -378,7 +392,10 @@ mod tests {
     #[test]
     fn base_urls_are_taken_apart() {
         let address = Address::parse("https://user:pw@host.test:8443/base").unwrap();
-        assert_eq!((address.is_tls, address.host.as_str(), address.port, address.path.as_str()), (true, "host.test", 8443, "/base"));
+        assert_eq!(
+            (address.is_tls, address.host.as_str(), address.port, address.path.as_str()),
+            (true, "host.test", 8443, "/base")
+        );
         assert_eq!(address.user.unwrap(), "Basic dXNlcjpwdw==");
         assert_eq!(Address::parse("http://[::1]:5").unwrap().host, "::1");
         assert_eq!(Address::parse("http://h").unwrap().port, 80);

@@ -81,9 +81,15 @@ impl Failure for Unreached {
 
 /// A failed attempt, for the user's policy. `again`: whether the call can be sent once more.
 pub enum Attempted {
-    Error { error: CallError, again: bool },
+    Error {
+        error: CallError,
+        again: bool,
+    },
     /// An answer that counts as a failure; the last one is the caller's.
-    Reply { reply: Box<AppReply>, again: bool },
+    Reply {
+        reply: Box<AppReply>,
+        again: bool,
+    },
 }
 
 impl fmt::Display for Attempted {

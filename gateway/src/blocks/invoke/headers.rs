@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, EXPECT,
-    FROM, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, MAX_FORWARDS, ORIGIN,
-    PRAGMA, REFERER, USER_AGENT, VIA, WARNING,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE,
+    EXPECT, FROM, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, MAX_FORWARDS,
+    ORIGIN, PRAGMA, REFERER, USER_AGENT, VIA, WARNING,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -158,10 +158,7 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
     fn listed(headers: &HeaderMap) -> Vec<String> {
@@ -194,7 +191,8 @@ mod tests {
 
     #[test]
     fn permanent_headers_are_prefixed_for_grpc() {
-        let headers = map(&[("accept", "*/*"), ("x-own", "1"), ("authorization", "t"), ("user-agent", "ua"), ("date", "d")]);
+        let headers =
+            map(&[("accept", "*/*"), ("x-own", "1"), ("authorization", "t"), ("user-agent", "ua"), ("date", "d")]);
         assert_eq!(
             listed(&for_grpc(headers, Front::Http)),
             ["authorization: t", "dapr-accept: */*", "dapr-date: d", "x-own: 1"]

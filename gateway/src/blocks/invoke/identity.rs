@@ -1,7 +1,7 @@
 //! What a call to another sidecar says about where it comes from (as daprd 1.18).
 
-use http::header::{FORWARDED, HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 
 use super::headers::{CALLEE_APP, CALLER_APP, CALLER_NAMESPACE, DESTINATION};
 
@@ -24,7 +24,8 @@ impl Identity {
         if !host_address.is_empty() {
             forwarded.push((X_FORWARDED_FOR, host_address.to_owned()));
             // RFC 7239 wants IPv6 in brackets and quotes.
-            let node = if host_address.contains(':') { format!("\"[{host_address}]\"") } else { host_address.to_owned() };
+            let node =
+                if host_address.contains(':') { format!("\"[{host_address}]\"") } else { host_address.to_owned() };
             parts.push(format!("for={node};by={node}"));
         }
         if !host_name.is_empty() {
@@ -32,8 +33,10 @@ impl Identity {
             parts.push(format!("host={host_name}"));
         }
         forwarded.push((FORWARDED, parts.join(";")));
-        let forwarded =
-            forwarded.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?))).collect();
+        let forwarded = forwarded
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
+            .collect();
         Self { app_id: HeaderValue::from_str(app_id).ok(), namespace: HeaderValue::from_str(namespace).ok(), forwarded }
     }
 

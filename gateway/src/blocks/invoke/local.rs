@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use proto_dapr::common::{HttpExtension, InvokeRequest};
 use prost_types::Any;
+use proto_dapr::common::{HttpExtension, InvokeRequest};
 use tonic::Code;
 
 use super::call::{AppCall, AppReply, CallHead, GrpcStatus, ReplyStatus, Verb};
@@ -102,7 +102,9 @@ async fn over_grpc(channel: &AppChannel, call: AppCall, trace: Option<&SpanConte
         status: ReplyStatus::Grpc(status),
         headers: without_transport(metadata),
         trailers: without_transport(trailers),
-        content_type: http::HeaderValue::from_bytes(reply.content_type.as_bytes()).ok().filter(|value| !value.is_empty()),
+        content_type: http::HeaderValue::from_bytes(reply.content_type.as_bytes())
+            .ok()
+            .filter(|value| !value.is_empty()),
         type_url: data.type_url,
         body: Body::full(data.value),
     })
@@ -114,7 +116,9 @@ pub fn invoke_request(head: CallHead, value: Bytes) -> InvokeRequest {
     InvokeRequest {
         method: head.method,
         data: Some(Any { type_url: head.type_url, value: value.into() }),
-        content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default(),
+        content_type: content_type
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .unwrap_or_default(),
         http_extension: head.verb.map(|verb| HttpExtension { verb: verb.0, querystring: head.query }),
     }
 }

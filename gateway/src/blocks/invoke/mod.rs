@@ -41,8 +41,8 @@ mod target;
 pub mod wire;
 
 pub use call::{AppCall, AppReply, CallHead, GrpcStatus, InvokeApp, ReplyStatus, Verb};
-pub use endpoint::{Endpoint, EndpointError};
 use endpoint::{Destination, Outside};
+pub use endpoint::{Endpoint, EndpointError};
 use failure::{Attempted, CallError, Unreached};
 use identity::Identity;
 use peer::Peers;
@@ -181,7 +181,13 @@ impl InvokeBlock {
         let verb = call.head.verb.filter(|_| is_http).unwrap_or(Verb::NONE);
         call.head.method = self.inner.admit(&call.head.method, verb, is_http, caller)?;
         let metrics = &self.inner.shared.metrics;
-        let from = call.head.headers.get(headers::CALLER_APP).and_then(|name| name.to_str().ok()).unwrap_or("unknown").to_owned();
+        let from = call
+            .head
+            .headers
+            .get(headers::CALLER_APP)
+            .and_then(|name| name.to_str().ok())
+            .unwrap_or("unknown")
+            .to_owned();
         metrics.invoke_request_received(&from);
         let wants_events = call.head.wants_events();
         let outcome = local::call(channel, call, trace).await;
@@ -191,7 +197,10 @@ impl InvokeBlock {
             }
             other => other,
         };
-        metrics.invoke_response_sent(&from, outcome.as_ref().map_or(tonic::Code::Internal as i32, |reply| reply.status.number()));
+        metrics.invoke_response_sent(
+            &from,
+            outcome.as_ref().map_or(tonic::Code::Internal as i32, |reply| reply.status.number()),
+        );
         outcome.map_err(|error| Status::internal(format!("error invoking app channel: {error}")))
     }
 }
@@ -207,7 +216,8 @@ fn is_success(status: &ReplyStatus) -> bool {
 impl Inner {
     /// The method in its one form, if the caller may call it.
     fn admit(&self, method: &str, verb: Verb, is_http: bool, caller: Option<&Caller>) -> Result<String, Status> {
-        let method = method::normalize(method).map_err(|error| Status::invalid_argument(format!("invalid method: {error}")))?;
+        let method =
+            method::normalize(method).map_err(|error| Status::invalid_argument(format!("invalid method: {error}")))?;
         if let Some(access_control) = &self.access_control {
             let access = Access { caller, operation: &method, verb, is_http };
             access_control.check(&access, &self.shared.metrics).map_err(Status::permission_denied)?;
@@ -216,7 +226,8 @@ impl Inner {
     }
 
     fn route<'a>(&'a self, target: &'a str) -> Result<Route<'a>, CallError> {
-        let target = Target::parse(target, &self.shared.namespace).map_err(|error| CallError::new(error.to_string()))?;
+        let target =
+            Target::parse(target, &self.shared.namespace).map_err(|error| CallError::new(error.to_string()))?;
         Ok(match target {
             Target::Url(url) => Route::Outside(Destination::Url(url)),
             Target::Name { id, namespace } => match self.endpoints.get(id) {

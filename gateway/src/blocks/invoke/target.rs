@@ -5,7 +5,10 @@
 pub enum Target<'a> {
     /// `http://…` or `https://…`.
     Url(&'a str),
-    Name { id: &'a str, namespace: &'a str },
+    Name {
+        id: &'a str,
+        namespace: &'a str,
+    },
 }
 
 /// A target that cannot be one. The text is daprd's.

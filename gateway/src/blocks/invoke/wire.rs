@@ -39,7 +39,8 @@ pub fn request(head: &CallHead, length: Option<u64>) -> InternalInvokeRequest {
         metadata,
         message: Some(InvokeRequest {
             method: head.method.clone(),
-            data: (!head.type_url.is_empty()).then(|| Any { type_url: head.type_url.clone(), value: Default::default() }),
+            data: (!head.type_url.is_empty())
+                .then(|| Any { type_url: head.type_url.clone(), value: Default::default() }),
             content_type,
             http_extension: head.verb.map(|verb| HttpExtension { verb: verb.0, querystring: head.query.clone() }),
         }),
@@ -92,7 +93,8 @@ pub fn response(reply: &AppReply) -> InternalInvokeResponse {
         headers,
         trailers: metadata(&reply.trailers, origin),
         message: Some(InvokeResponse {
-            data: (!reply.type_url.is_empty()).then(|| Any { type_url: reply.type_url.clone(), value: Default::default() }),
+            data: (!reply.type_url.is_empty())
+                .then(|| Any { type_url: reply.type_url.clone(), value: Default::default() }),
             content_type,
         }),
     }
@@ -134,7 +136,10 @@ fn metadata(headers: &HeaderMap, origin: Front) -> Metadata {
             Front::Grpc if *name == headers::AUTHORITY => ":authority".to_owned(),
             Front::Grpc => name.as_str().to_owned(),
             // daprd looks for these by exactly this spelling.
-            Front::Http if [headers::CALLER_APP, headers::CALLER_NAMESPACE, headers::CALLEE_APP, headers::DESTINATION].contains(name) => {
+            Front::Http
+                if [headers::CALLER_APP, headers::CALLER_NAMESPACE, headers::CALLEE_APP, headers::DESTINATION]
+                    .contains(name) =>
+            {
                 name.as_str().to_owned()
             }
             Front::Http => canonical(name.as_str()),
@@ -234,7 +239,9 @@ mod tests {
     #[test]
     fn names_and_binaries_are_written_as_daprd_reads_them() {
         let http = request(&call(Front::Http), None).metadata;
-        assert!(http.contains_key("X-Own") && http.contains_key("dapr-caller-app-id") && http.contains_key("Content-Type"));
+        assert!(
+            http.contains_key("X-Own") && http.contains_key("dapr-caller-app-id") && http.contains_key("Content-Type")
+        );
         let grpc = request(&call(Front::Grpc), None).metadata;
         assert_eq!(grpc["x-a-bin"].values, ["AP8="]);
         assert_eq!(grpc["content-type"].values, [GRPC_TYPE]);

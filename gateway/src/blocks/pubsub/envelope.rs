@@ -87,7 +87,9 @@ fn new(source: &Source<'_>) -> Event {
     let plain = || text(String::from_utf8_lossy(source.data));
     match kind(content_type) {
         Kind::Json => event.insert("data".into(), parse_first(source.data).unwrap_or_else(|_| plain())),
-        Kind::Binary | Kind::CloudEventProtobuf => event.insert("data_base64".into(), text(STANDARD.encode(source.data))),
+        Kind::Binary | Kind::CloudEventProtobuf => {
+            event.insert("data_base64".into(), text(STANDARD.encode(source.data)))
+        }
         _ if is_protobuf_event(content_type, source.data) => {
             event.insert("data_base64".into(), text(STANDARD.encode(source.data)))
         }
@@ -112,7 +114,8 @@ fn is_protobuf_event(content_type: &str, data: &[u8]) -> bool {
     }
     let bare = content_type.split(';').next().unwrap_or_default().trim();
     bare.eq_ignore_ascii_case("application/x-protobuf")
-        && <CloudEvent as prost::Message>::decode(data).is_ok_and(|event| !event.id.is_empty() && !event.spec_version.is_empty())
+        && <CloudEvent as prost::Message>::decode(data)
+            .is_ok_and(|event| !event.id.is_empty() && !event.spec_version.is_empty())
 }
 
 /// `ttlInSeconds` or `ttl`: the event expires at the subscriber when the broker cannot see to it.
@@ -184,7 +187,16 @@ mod tests {
     use super::*;
 
     fn source<'a>(content_type: &'a str, data: &'a [u8], metadata: &'a Metadata) -> Source<'a> {
-        Source { app_id: "me", pubsub: "bus", topic: "t", content_type, data, traceparent: "", tracestate: "", metadata }
+        Source {
+            app_id: "me",
+            pubsub: "bus",
+            topic: "t",
+            content_type,
+            data,
+            traceparent: "",
+            tracestate: "",
+            metadata,
+        }
     }
 
     #[test]
@@ -202,7 +214,8 @@ mod tests {
 
     #[test]
     fn overrides_apply_to_new_events_only() {
-        let metadata = Metadata::from([("CloudEvent.ID".into(), "mine".into()), ("cloudevent.traceid".into(), "t".into())]);
+        let metadata =
+            Metadata::from([("CloudEvent.ID".into(), "mine".into()), ("cloudevent.traceid".into(), "t".into())]);
         let event = envelope(&source("text/plain", b"x", &metadata)).unwrap();
         assert_eq!(attribute(&event, "id"), "mine");
         assert_eq!(attribute(&event, "traceparent"), "t");

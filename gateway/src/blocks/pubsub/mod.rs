@@ -121,7 +121,12 @@ impl PubSubBlock {
 
     /// Publishes one message as it is; scopes and policies of the broker apply. Also the way of dead letters, which
     /// the metrics of publications do not count (as daprd 1.18).
-    pub async fn publish(&self, pubsub: &str, broker: &LoadedPubSub, mut request: PublishRequest) -> Result<(), ApiError> {
+    pub async fn publish(
+        &self,
+        pubsub: &str,
+        broker: &LoadedPubSub,
+        mut request: PublishRequest,
+    ) -> Result<(), ApiError> {
         let topic = request.topic.clone();
         if broker.scopes.may_publish(&topic) {
             request.topic = wire_topic(broker, &topic);
@@ -162,7 +167,8 @@ impl PubSubBlock {
             })
             .await;
         let error = outcome.err().map(|error| table::pubsub::publish(pubsub, topic, &nested(&error)));
-        let publication = Publication { component: pubsub, topic, success: error.is_none(), elapsed: started.elapsed() };
+        let publication =
+            Publication { component: pubsub, topic, success: error.is_none(), elapsed: started.elapsed() };
         self.shared.metrics.bulk_egress(&publication);
         let mut failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(error) = &error
@@ -170,7 +176,10 @@ impl PubSubBlock {
         {
             let whole = Error::other(error.to_string());
             let entries = lock(&pending);
-            failed = entries.iter().map(|entry| BulkFailure { entry_id: entry.entry_id.clone(), error: whole.clone() }).collect();
+            failed = entries
+                .iter()
+                .map(|entry| BulkFailure { entry_id: entry.entry_id.clone(), error: whole.clone() })
+                .collect();
         }
         Ok(BulkOutcome { failed, error })
     }

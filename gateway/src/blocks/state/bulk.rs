@@ -15,7 +15,8 @@ pub async fn get(store: &dyn StateStore, requests: &[GetRequest], parallelism: i
     }
     let width = usize::try_from(parallelism).ok().filter(|width| *width > 0).unwrap_or(requests.len().max(1));
     // Boxed: a closure over references is not general enough for the compiler inside a spawned future.
-    let reads: Vec<BoxFuture<'_, BulkGetItem>> = requests.iter().map(|request| get_one(store, request).boxed()).collect();
+    let reads: Vec<BoxFuture<'_, BulkGetItem>> =
+        requests.iter().map(|request| get_one(store, request).boxed()).collect();
     Ok(futures::stream::iter(reads).buffered(width).collect().await)
 }
 
@@ -36,7 +37,8 @@ impl<R: Clone + Keyed> Pending<R> {
     }
 
     fn keep(&self, failures: &[BulkFailure]) {
-        let again = |request: &R| failures.iter().any(|failure| failure.key == request.key() && !failure.error.is_etag());
+        let again =
+            |request: &R| failures.iter().any(|failure| failure.key == request.key() && !failure.error.is_etag());
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(again);
     }
 }
@@ -92,7 +94,8 @@ where
         let write = write(request);
         async move { write.await.map_err(|error| BulkFailure { key: request.key().to_owned(), error }) }
     });
-    let failures: Vec<BulkFailure> = futures::future::join_all(writes).await.into_iter().filter_map(Result::err).collect();
+    let failures: Vec<BulkFailure> =
+        futures::future::join_all(writes).await.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(BulkError::Items(failures)) }
 }
 

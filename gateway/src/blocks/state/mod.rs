@@ -45,7 +45,11 @@ impl StateBlock {
     /// Like [`StateBlock::require`] for a transaction: the store must know them.
     pub fn require_transactional(&self, name: &str) -> Result<Lease<LoadedState>, ApiError> {
         let store = self.require(name)?;
-        if store.store.features().transactional { Ok(store) } else { Err(table::state::transactions_not_supported(name)) }
+        if store.store.features().transactional {
+            Ok(store)
+        } else {
+            Err(table::state::transactions_not_supported(name))
+        }
     }
 
     fn attempt<'a>(&'a self, store: &'a str, operation: &'static str) -> Attempt<'a> {
@@ -57,7 +61,8 @@ impl StateBlock {
         let value = match &store.encryption {
             None => item.value,
             Some(encryption) => {
-                let sealed = encryption.encrypt(&plain_text(&item.value)).map_err(|error| table::state::save(name, &error))?;
+                let sealed =
+                    encryption.encrypt(&plain_text(&item.value)).map_err(|error| table::state::save(name, &error))?;
                 Value::Bytes(sealed)
             }
         };
@@ -207,7 +212,11 @@ impl Handle<ExecuteStateTransaction> for StateBlock {
 }
 
 impl Handle<QueryState> for StateBlock {
-    async fn handle(&self, _context: &CallContext, operation: QueryState) -> Result<components::state::QueryReply, ApiError> {
+    async fn handle(
+        &self,
+        _context: &CallContext,
+        operation: QueryState,
+    ) -> Result<components::state::QueryReply, ApiError> {
         let QueryState { store: name, query, metadata } = operation;
         // daprd names no app id in the errors of this one call.
         let store = self.find(&name, None)?;

@@ -26,9 +26,16 @@ const PREFIX: usize = 5;
 
 /// A failed attempt.
 enum Attempted {
-    Failed { status: Status, again: bool },
+    Failed {
+        status: Status,
+        again: bool,
+    },
     /// An answer that is a failed status, as it came.
-    Answered { response: Response<Body>, code: Code, again: bool },
+    Answered {
+        response: Response<Body>,
+        code: Code,
+        again: bool,
+    },
 }
 
 impl fmt::Display for Attempted {
@@ -191,7 +198,10 @@ impl http_body::Body for Kept {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }

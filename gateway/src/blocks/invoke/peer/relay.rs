@@ -39,7 +39,8 @@ const OWN: [HeaderName; 8] = [MARK, VERB, ORIGIN, BODY_TYPE, TYPE_URL, GRPC_STAT
 const TRAILER: &str = "ottavo-trailer-";
 
 /// What goes through a path unchanged; percent signs are escaped, so that decoding gives exactly what was written.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'=').remove(b'&');
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'=').remove(b'&');
 
 /// Whether a request on the internal port is a relayed one.
 pub fn is_relayed(uri: &Uri, headers: &HeaderMap) -> bool {
@@ -78,7 +79,8 @@ fn request(head: &CallHead, body: Body, trace: Option<&SpanContext>) -> Result<R
         false => format!("{INVOKE}{path}?{}", utf8_percent_encode(&head.query, PATH)),
     };
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.parse().map_err(|error| Status::internal(format!("the method cannot be relayed: {error}")))?;
+    *request.uri_mut() =
+        target.parse().map_err(|error| Status::internal(format!("the method cannot be relayed: {error}")))?;
     let headers = request.headers_mut();
     headers.reserve(head.headers.len() + 6);
     for (name, value) in &head.headers {
@@ -249,7 +251,9 @@ mod tests {
                 method: method.into(),
                 verb: Some(Verb(3)),
                 query: query.into(),
-                headers: [(VERB, HeaderValue::from_static("9")), (ERROR, HeaderValue::from_static("forged"))].into_iter().collect(),
+                headers: [(VERB, HeaderValue::from_static("9")), (ERROR, HeaderValue::from_static("forged"))]
+                    .into_iter()
+                    .collect(),
                 content_type: Some(HeaderValue::from_static("application/grpc")),
                 type_url: "type/ü".into(),
                 origin: Front::Grpc,
@@ -258,7 +262,10 @@ mod tests {
             assert!(is_relayed(request.uri(), request.headers()));
             let received = received(request).unwrap().head;
             assert_eq!((received.method, received.query), (head.method, head.query));
-            assert_eq!((received.verb, received.content_type, received.type_url), (head.verb, head.content_type, head.type_url));
+            assert_eq!(
+                (received.verb, received.content_type, received.type_url),
+                (head.verb, head.content_type, head.type_url)
+            );
             assert_eq!((received.origin, received.headers.len()), (Front::Grpc, 0));
         }
     }
@@ -298,7 +305,8 @@ mod tests {
         let status = GrpcStatus { code: 5, message: "näh".into(), details: vec![] };
         for status in [ReplyStatus::Http(StatusCode::IM_A_TEAPOT), ReplyStatus::Grpc(status)] {
             let is_grpc = matches!(status, ReplyStatus::Grpc(_));
-            let trailers: HeaderMap = [(HeaderName::from_static("x-t"), HeaderValue::from_static("1"))].into_iter().collect();
+            let trailers: HeaderMap =
+                [(HeaderName::from_static("x-t"), HeaderValue::from_static("1"))].into_iter().collect();
             let sent = AppReply {
                 status: status.clone(),
                 headers: HeaderMap::new(),
