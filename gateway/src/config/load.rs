@@ -18,6 +18,7 @@ use super::http_endpoint::HttpEndpoint;
 use super::meta::Resource;
 use super::resiliency::Resiliency;
 use super::subscription::{Subscription, SubscriptionV1};
+use super::unserved::{McpServer, WorkflowAccessPolicy};
 use super::yaml;
 
 /// Log scope of daprd's disk loader.
@@ -137,12 +138,25 @@ impl Folders {
 
     /// Everything for `scope`, or the first error that daprd would end with.
     pub fn resources(&self, scope: &Scope) -> Result<Resources, LoadError> {
-        Ok(Resources {
+        let resources = Resources {
             resiliencies: self.resiliencies(&scope.app_id),
             components: self.load(scope)?,
-            http_endpoints: self.load(scope)?,
+            http_endpoints: self.load(scope).unwrap_or_else(|error| {
+                warn!(target: RUNTIME, "failed to load HTTP endpoints: {error}");
+                Vec::new()
+            }),
             subscriptions: self.subscriptions(),
-        })
+        };
+        self.warn_of_unserved::<WorkflowAccessPolicy>(scope)?;
+        self.warn_of_unserved::<McpServer>(scope)?;
+        Ok(resources)
+    }
+
+    fn warn_of_unserved<T: Resource>(&self, scope: &Scope) -> Result<(), LoadError> {
+        for resource in self.load::<T>(scope)? {
+            warn!(target: RUNTIME, "{} {} has no effect: this sidecar does not serve its kind", T::KIND, resource.name());
+        }
+        Ok(())
     }
 
     fn documents<T: Resource>(&self) -> Vec<(Position, T)> {
@@ -332,6 +346,15 @@ mod tests {
     fn a_missing_folder_is_an_error() {
         let error = Folders::read(&["no/such/folder"]).unwrap_err();
         assert_eq!(error.to_string(), "open no/such/folder: no such file or directory");
+    }
+
+    #[test]
+    fn endpoints_that_are_there_twice_do_not_end_the_start() {
+        let endpoint =
+            "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec: {baseUrl: http://x}\n";
+        let (_keep, folders) = folder(&[("a.yaml", &format!("{endpoint}---\n{endpoint}---\n{}", component("a", "")))]);
+        let resources = folders.resources(&app(None)).unwrap();
+        assert_eq!((resources.components.len(), resources.http_endpoints.len()), (1, 0));
     }
 
     #[test]

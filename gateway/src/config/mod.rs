@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod resiliency;
 pub mod subscription;
 pub mod template;
+pub mod unserved;
 pub mod value;
 pub mod yaml;
 

@@ -1,20 +1,23 @@
 //! YAML to JSON values, typed as YAML 1.1 does (`yes`, `on` and `y` are truth values), as Go's parsers do.
 
 use serde_json::Value;
+use serde_saphyr::DuplicateKeyPolicy;
 
-/// A text that is no YAML, or not one document.
+/// A text that is no YAML, or not one document; in the words of Go's parsers, which name the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("error converting YAML to JSON: {0}")]
+#[error("{0}")]
 pub struct YamlError(String);
 
-/// Parses one document; JSON is YAML too. An empty document is `null`, the last of several equal keys wins.
+/// Parses one document of a resource; JSON is YAML too. An empty document is `null`, the last of several equal keys
+/// wins.
 pub fn parse(text: &str) -> Result<Value, YamlError> {
-    parse_with(text, serde_saphyr::DuplicateKeyPolicy::LastWins)
+    parse_with(text, DuplicateKeyPolicy::LastWins)
+        .map_err(|reason| YamlError(format!("error converting YAML to JSON: {reason}")))
 }
 
-/// As [`parse`], and a key that is there twice in one mapping is an error.
+/// Parses a configuration: as [`parse`], but a key that is there twice in one mapping is an error.
 pub fn parse_unique(text: &str) -> Result<Value, YamlError> {
-    parse_with(text, serde_saphyr::DuplicateKeyPolicy::Error)
+    parse_with(text, DuplicateKeyPolicy::Error).map_err(YamlError)
 }
 
 /// The text of the first document; the rest, from a line of `---` on, is not looked at.
@@ -25,14 +28,23 @@ pub fn first_document(text: &str) -> &str {
     &text[..end]
 }
 
-fn parse_with(text: &str, duplicate_keys: serde_saphyr::DuplicateKeyPolicy) -> Result<Value, YamlError> {
+fn parse_with(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
         strict_booleans: false,
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| YamlError(error.to_string()))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let message = error.to_string();
+        match error.location() {
+            Some(at) => {
+                let place = format!(" at line {}, column {}", at.line(), at.column());
+                format!("yaml: line {}: {}", at.line(), message.strip_suffix(&place).unwrap_or(&message))
+            }
+            None => format!("yaml: {message}"),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -85,6 +97,14 @@ mod tests {
 
     #[test]
     fn broken_text_is_an_error() {
+        assert_eq!(
+            parse("a: 1\nb: c: d\n").unwrap_err().to_string(),
+            "error converting YAML to JSON: yaml: line 2: mapping values are not allowed in this context"
+        );
+        assert_eq!(
+            parse_unique("a: 1\nb: c: d\n").unwrap_err().to_string(),
+            "yaml: line 2: mapping values are not allowed in this context"
+        );
         assert!(parse("a: [1").is_err());
         assert!(parse("a:\n\t- x").is_err());
     }

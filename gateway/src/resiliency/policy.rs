@@ -92,7 +92,8 @@ impl<E: fmt::Display> fmt::Display for PolicyError<E> {
 
 impl<E: fmt::Debug + fmt::Display> std::error::Error for PolicyError<E> {}
 
-/// The policy of one call. Find it anew for each call: that is what metrics count.
+/// The policy of a target. Finding it is what metrics count: daprd finds it anew for each call that goes out, and once
+/// for each subscription or input binding.
 #[derive(Clone, Default)]
 pub struct Policy {
     inner: Option<Arc<Inner>>,
