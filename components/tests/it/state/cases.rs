@@ -63,7 +63,7 @@ pub async fn run_below(store: &dyn StateStore, prefix: String) {
     } else {
         unsupported(store.delete_with_prefix(&at.1).await);
     }
-    if !features.query {
+    if !store.may_query() {
         let query = QueryRequest { query: serde_json::json!({"filter": {}}), metadata: Metadata::new() };
         unsupported(store.query(&query).await);
     }
