@@ -215,6 +215,8 @@ impl Inner {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        // On the heap: an attempt is large, and each function here would hold it twice.
+        let mut attempt = || Box::pin(attempt());
         let Some(breaker) = &self.breaker else { return self.timed(attempt(), timed_out).await };
         let before = breaker.state();
         let result = match breaker.admit() {
@@ -340,6 +342,20 @@ mod tests {
             })
             .await;
         (result, calls.get(), begun.elapsed())
+    }
+
+    /// Policies stand inside one another and calls are large: held several times at each, they overflow the stack.
+    #[test]
+    fn an_attempt_is_held_once() {
+        const LARGE: usize = 64 * 1024;
+        let policy = Policy::none();
+        let run = policy.run(|| async {
+            let held = [0u8; LARGE];
+            tokio::task::yield_now().await;
+            if held.is_empty() { Err(Failed(None, true)) } else { Ok(()) }
+        });
+        let size = size_of_val(&run);
+        assert!(size < 2 * LARGE, "{size} bytes for attempts of {LARGE}");
     }
 
     #[tokio::test(start_paused = true)]
