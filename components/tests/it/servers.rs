@@ -86,7 +86,10 @@ pub fn redis(more: &[&str]) -> Server {
 
 fn redis_on(port: u16, folder: TempDir, more: &[&str]) -> Server {
     let mut arguments = vec!["--port".to_owned(), port.to_string()];
-    arguments.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "."].map(str::to_owned));
+    arguments.extend(
+        ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", ".", "--repl-diskless-sync-delay", "0"]
+            .map(str::to_owned),
+    );
     arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
     Server::start("redis-server", port, folder, arguments)
 }
@@ -117,7 +120,7 @@ pub fn redis_cluster() -> Vec<Server> {
         .map(|_| {
             // The bus port is the port and 10000.
             let port = std::iter::repeat_with(free_port).find(|port| *port < 55_000).expect("endless");
-            redis_on(port, folder(), &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
+            redis_on(port, folder(), &["--cluster-enabled", "yes", "--cluster-node-timeout", "500"])
         })
         .collect();
     let ranges = ["0 5460", "5461 10922", "10923 16383"];

@@ -87,7 +87,12 @@ impl Handler for Forward {
             content_type: "text/x".to_owned(),
             id,
         }));
-        let Ok(error) = answered.await else { return Outcome::Abandoned };
+        let error = tokio::select! {
+            // An answer that came right before the end counts.
+            biased;
+            Ok(error) = answered => error,
+            () = self.gone.cancelled() => return Outcome::Abandoned,
+        };
         self.broker.answers.lock().await.push((text, error.clone()));
         match error {
             None => Outcome::Ack,
