@@ -5,7 +5,9 @@ use crate::{nameresolution, pubsub, secretstores, state};
 
 /// Registers every implementation of this build.
 pub fn register(registry: &mut Registry) {
-    registry.add("nameresolution.mdns", "v1", nameresolution::local::PROPERTIES, nameresolution::local::build);
+    registry.add("nameresolution.mdns", "v1", nameresolution::default::PROPERTIES, nameresolution::default::build);
+    #[cfg(feature = "sqlite")]
+    registry.add("nameresolution.sqlite", "v1", nameresolution::sqlite::PROPERTIES, nameresolution::sqlite::build);
     registry.add("pubsub.in-memory", "v1", pubsub::in_memory::PROPERTIES, pubsub::in_memory::build);
     #[cfg(feature = "sqlite")]
     registry.add("pubsub.sqlite", "v1", pubsub::sqlite::PROPERTIES, pubsub::sqlite::build);

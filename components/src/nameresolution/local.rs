@@ -11,27 +11,18 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{ResolveRequest, Resolver};
-use crate::component::{Built, InitContext, Spec};
+use super::{ResolveRequest, Resolver, host_port};
+use crate::component::InitContext;
 use crate::{Error, ErrorKind, Result};
 
-/// Property names of `nameresolution.mdns`; it has none.
-pub const PROPERTIES: &[&str] = &[];
-
-/// Builds the registry in the user's runtime folder and registers this sidecar.
-pub async fn build(_spec: Spec, context: InitContext) -> Result<Built> {
-    let registry = Registry::open(&runtime_folder(), &context)?;
-    Ok(Built::NameResolution(Arc::new(registry)))
-}
-
 /// Where registries of this user live.
-fn runtime_folder() -> PathBuf {
+pub fn runtime_folder() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir()) {
         Some(runtime) => runtime.join("ottavo"),
         None => std::env::temp_dir().join(format!("ottavo-{}", nix::unistd::getuid())),
@@ -86,7 +77,7 @@ impl Registry {
             );
             return Err(Error::new(ErrorKind::Config, text));
         }
-        let address = format!("{}:{}", context.instance.address, context.instance.internal_port);
+        let address = host_port(&context.instance.address, context.instance.internal_port);
         let own = register(folder, &label(&context.app_id), &address).map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),

@@ -1,6 +1,12 @@
 //! Name resolution: app ids to addresses of sidecars.
 
+pub mod default;
 pub mod local;
+pub mod mdns;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::fmt::Display;
 
 use async_trait::async_trait;
 
@@ -28,4 +34,10 @@ pub trait Resolver: Send + Sync {
     async fn unregister(&self) {}
 
     async fn close(&self) {}
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+pub(crate) fn host_port(host: impl Display, port: u16) -> String {
+    let host = host.to_string();
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use components::component::Instance;
 use components::metadata::Properties;
+use components::nameresolution::Resolver;
 use components::pubsub::PubSub;
 use components::secretstores::SecretStore;
 use components::state::StateStore;
@@ -83,5 +84,15 @@ where
     while !condition().await {
         assert!(start.elapsed() < PATIENCE, "did not happen: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A resolver of a sidecar with the app id at `127.0.0.1:port`.
+pub async fn resolver(name: &str, app_id: &str, port: u16, metadata: &[(&str, &str)]) -> Arc<dyn Resolver> {
+    let mut context = context(app_id);
+    context.instance.internal_port = port;
+    match Registry::builtin().build(spec(name, "v1", metadata), context).await.expect("the resolver builds") {
+        Built::NameResolution(resolver) => resolver,
+        _ => panic!("{name} is no resolver"),
     }
 }

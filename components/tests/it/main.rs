@@ -4,6 +4,7 @@
 //! is one test per suite, which builds the component by its type and metadata as the sidecar does.
 
 mod fixtures;
+mod nameresolution;
 mod pluggable;
 mod pubsub;
 mod secretstores;

@@ -167,11 +167,12 @@ fn found(message: &Message) -> Vec<Found> {
                 pointer.ttl == 0 && matches!(&pointer.data, RData::PTR(PTR(instance)) if *instance == record.name)
             });
         let ttl = Duration::from_secs(if is_goodbye { 0 } else { record.ttl.into() });
-        let addresses = records().filter(|address| address.name == srv.target).filter_map(|address| match &address.data {
-            RData::A(A(address)) => Some(IpAddr::from(*address)),
-            RData::AAAA(AAAA(address)) => Some(IpAddr::from(*address)),
-            _ => None,
-        });
+        let addresses =
+            records().filter(|address| address.name == srv.target).filter_map(|address| match &address.data {
+                RData::A(A(address)) => Some(IpAddr::from(*address)),
+                RData::AAAA(AAAA(address)) => Some(IpAddr::from(*address)),
+                _ => None,
+            });
         // One address of an instance is enough, rather an IPv4 one: as in daprd.
         let address = addresses.min_by_key(IpAddr::is_ipv6);
         if let Some((app_id, address)) = app_ids.next().zip(address) {
@@ -244,7 +245,9 @@ mod tests {
     #[test]
     fn nonsense_is_passed_over() {
         for datagram in [&b""[..], b"\0\0\0", &[0xff; 40]] {
-            assert!(parse(datagram).is_none_or(|incoming| matches!(incoming, Incoming::Answers(found) if found.is_empty())));
+            assert!(
+                parse(datagram).is_none_or(|incoming| matches!(incoming, Incoming::Answers(found) if found.is_empty()))
+            );
         }
     }
 }

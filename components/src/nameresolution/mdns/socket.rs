@@ -54,7 +54,8 @@ impl Sockets {
         let v4 = bind(Domain::IPV4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)));
         let v6 = bind(Domain::IPV6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
         let failure = v4.as_ref().err().map(|error| io::Error::new(error.kind(), format!("UDP port {PORT}: {error}")));
-        let sockets = Self { v4: v4.ok(), v6: v6.ok(), joined: Mutex::default(), sending: tokio::sync::Mutex::default() };
+        let sockets =
+            Self { v4: v4.ok(), v6: v6.ok(), joined: Mutex::default(), sending: tokio::sync::Mutex::default() };
         sockets.follow_interfaces();
         if lock(&sockets.joined).is_empty() {
             return Err(failure.unwrap_or_else(|| io::Error::other("no network interface takes part in multicast")));
