@@ -1,10 +1,14 @@
 //! The list of implementations: one line each.
 
 use crate::registry::Registry;
-use crate::{nameresolution, pubsub, secretstores, state};
+use crate::{bindings, conversation, crypto, nameresolution, pubsub, secretstores, state};
 
 /// Registers every implementation of this build.
 pub fn register(registry: &mut Registry) {
+    registry.add("bindings.cron", "v1", bindings::cron::PROPERTIES, bindings::cron::build);
+    registry.add("bindings.localstorage", "v1", bindings::localstorage::PROPERTIES, bindings::localstorage::build);
+    registry.add("conversation.echo", "v1", conversation::echo::PROPERTIES, conversation::echo::build);
+    registry.add("crypto.dapr.localstorage", "v1", crypto::localstorage::PROPERTIES, crypto::localstorage::build);
     registry.add("nameresolution.mdns", "v1", nameresolution::default::PROPERTIES, nameresolution::default::build);
     #[cfg(feature = "sqlite")]
     registry.add("nameresolution.sqlite", "v1", nameresolution::sqlite::PROPERTIES, nameresolution::sqlite::build);

@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod clients;
 pub mod component;
 pub mod conversation;
+pub mod cron;
 pub mod crypto;
 pub mod error;
 pub mod go;

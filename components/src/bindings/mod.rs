@@ -1,5 +1,8 @@
 //! Bindings: events from outside, calls to outside.
 
+pub mod cron;
+pub mod localstorage;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

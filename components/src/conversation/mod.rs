@@ -1,5 +1,7 @@
 //! Conversation providers: language models.
 
+pub mod echo;
+
 use async_trait::async_trait;
 
 /// A provider. The operations of the conversation API come with that API.

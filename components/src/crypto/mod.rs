@@ -1,5 +1,7 @@
 //! Cryptography providers: keys by name.
 
+pub mod localstorage;
+
 use async_trait::async_trait;
 
 use crate::Result;
