@@ -169,7 +169,7 @@ impl Relay<'_> {
                 Err(error) => {
                     let status = status_of(&error);
                     if let Some(counter) = self.counter() {
-                        counter.count(status.code());
+                        counter.count(status.code() as i32);
                     }
                     return Err(status);
                 }
@@ -197,8 +197,8 @@ struct Counter {
 }
 
 impl Counter {
-    fn count(&self, code: Code) {
-        self.metrics.invoke_response_received(&self.name, code as i32, self.is_stream, self.started.elapsed());
+    fn count(&self, code: i32) {
+        self.metrics.invoke_response_received(&self.name, code, self.is_stream, self.started.elapsed());
     }
 }
 
@@ -223,9 +223,10 @@ fn relayed(response: Response<Body>, counter: Option<Counter>) -> Response<Body>
     response.map(|body| Body::stream(Relayed { body, counter }))
 }
 
-/// The code of a status in headers or trailers.
-fn code_in(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
+/// The code of a status in headers or trailers, one that gRPC does not know too.
+fn code_in(headers: &HeaderMap) -> Option<i32> {
+    let code = headers.get("grpc-status")?;
+    Some(code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(Code::Unknown as i32))
 }
 
 struct Relayed {
@@ -234,7 +235,7 @@ struct Relayed {
 }
 
 impl Relayed {
-    fn count(&mut self, code: Code) {
+    fn count(&mut self, code: i32) {
         if let Some(counter) = self.counter.take() {
             counter.count(code);
         }
@@ -256,7 +257,7 @@ impl http_body::Body for Relayed {
                     Some(error) => status_of(error),
                     None => Status::internal(format!("failed proxying server-to-client: {error}")),
                 };
-                self.count(status.code());
+                self.count(status.code() as i32);
                 let mut trailers = HeaderMap::with_capacity(2);
                 if status.add_header(&mut trailers).is_err() {
                     trailers.insert("grpc-status", http::HeaderValue::from(status.code() as i32));
@@ -265,7 +266,7 @@ impl http_body::Body for Relayed {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    let code = code_in(trailers).unwrap_or(Code::Unknown);
+                    let code = code_in(trailers).unwrap_or(Code::Unknown as i32);
                     self.count(code);
                 }
                 Poll::Ready(Some(Ok(frame)))

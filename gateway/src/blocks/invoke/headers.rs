@@ -109,8 +109,10 @@ pub fn put_trace_http(headers: &mut HeaderMap, trace: Option<&SpanContext>) {
 /// The same in both forms that gRPC applications know.
 pub fn put_trace_grpc(headers: &mut HeaderMap, trace: Option<&SpanContext>) {
     put_trace_http(headers, trace);
-    if let Some(binary) = trace.and_then(SpanContext::to_binary) {
-        put(headers, TRACE_BIN, &STANDARD_NO_PAD.encode(binary));
+    if let Some(trace) = trace {
+        // Empty, as daprd's, for a span that nobody records.
+        let binary = trace.to_binary().map_or_else(String::new, |binary| STANDARD_NO_PAD.encode(binary));
+        put(headers, TRACE_BIN, &binary);
     }
 }
 
@@ -207,6 +209,9 @@ mod tests {
         put_trace_http(&mut headers, None);
         assert_eq!(listed(&headers), ["traceparent: as given"]);
         put_trace_grpc(&mut headers, Some(&SpanContext::default()));
-        assert_eq!(listed(&headers), ["traceparent: 00-00000000000000000000000000000000-0000000000000000-00"]);
+        assert_eq!(
+            listed(&headers),
+            ["grpc-trace-bin: ", "traceparent: 00-00000000000000000000000000000000-0000000000000000-00"]
+        );
     }
 }

@@ -23,6 +23,7 @@ use crate::resiliency::{self, Failure, Policy, PolicyError};
 const NO_STREAMS: &str = "cannot use resiliency policies with retries on streaming RPCs";
 /// Bytes before a message.
 const PREFIX: usize = 5;
+const OK: i32 = 0;
 
 /// A failed attempt.
 enum Attempted {
@@ -33,7 +34,7 @@ enum Attempted {
     /// An answer that is a failed status, as it came.
     Answered {
         response: Response<Body>,
-        code: Code,
+        code: i32,
         again: bool,
     },
 }
@@ -42,7 +43,9 @@ impl fmt::Display for Attempted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed { status, .. } => f.write_str(&go_status(status)),
-            Self::Answered { code, .. } => write!(f, "rpc error: code = {}", crate::error::go_code_name(*code)),
+            Self::Answered { code, .. } => {
+                write!(f, "rpc error: code = {}", crate::error::go_code_name(Code::from(*code)))
+            }
         }
     }
 }
@@ -50,10 +53,10 @@ impl fmt::Display for Attempted {
 impl Failure for Attempted {
     fn code(&self) -> Option<resiliency::Code> {
         let code = match self {
-            Self::Failed { status, .. } => status.code(),
+            Self::Failed { status, .. } => status.code() as i32,
             Self::Answered { code, .. } => *code,
         };
-        Some(resiliency::Code::Grpc(code as i32))
+        Some(resiliency::Code::Grpc(code))
     }
 
     fn is_retryable(&self) -> bool {
@@ -117,7 +120,7 @@ async fn attempt(relay: &Relay<'_>, source: Source, again: bool) -> Result<Respo
     let connected = relay.connect().await.map_err(failed)?;
     let response = relay.send(connected, &source).await.map_err(failed)?;
     if let Some(code) = code_in(response.headers()) {
-        return if code == Code::Ok { Ok(response) } else { Err(Attempted::Answered { response, code, again }) };
+        return if code == OK { Ok(response) } else { Err(Attempted::Answered { response, code, again }) };
     }
     if !again {
         return Ok(response);
@@ -133,9 +136,9 @@ async fn attempt(relay: &Relay<'_>, source: Source, again: bool) -> Result<Respo
                 Ok(Response::from_parts(parts, body.preceded_by(first)))
             }
             Ok(trailers) => {
-                let code = code_in(&trailers).unwrap_or(Code::Unknown);
+                let code = code_in(&trailers).unwrap_or(Code::Unknown as i32);
                 let response = Response::from_parts(parts, only_trailers(trailers));
-                if code == Code::Ok { Ok(response) } else { Err(Attempted::Answered { response, code, again }) }
+                if code == OK { Ok(response) } else { Err(Attempted::Answered { response, code, again }) }
             }
         },
     }

@@ -31,10 +31,13 @@ const VERB: HeaderName = HeaderName::from_static("ottavo-verb");
 const ORIGIN: HeaderName = HeaderName::from_static("ottavo-origin");
 const BODY_TYPE: HeaderName = HeaderName::from_static("ottavo-content-type");
 const TYPE_URL: HeaderName = HeaderName::from_static("ottavo-type-url");
+/// In place of a status that HTTP/2 does not have, which is 101.
+const HTTP_STATUS: HeaderName = HeaderName::from_static("ottavo-http-status");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("ottavo-grpc-status");
 const ERROR: HeaderName = HeaderName::from_static("ottavo-error");
 const ERROR_TEXT: HeaderName = HeaderName::from_static("ottavo-error-text");
-const OWN: [HeaderName; 8] = [MARK, VERB, ORIGIN, BODY_TYPE, TYPE_URL, GRPC_STATUS, ERROR, ERROR_TEXT];
+const OWN: [HeaderName; 9] =
+    [MARK, VERB, ORIGIN, BODY_TYPE, TYPE_URL, HTTP_STATUS, GRPC_STATUS, ERROR, ERROR_TEXT];
 /// In front of the metadata that a gRPC application sent behind its answer.
 const TRAILER: &str = "ottavo-trailer-";
 
@@ -152,6 +155,9 @@ pub fn response(reply: AppReply) -> Response<Body> {
     }
     let mut status = StatusCode::OK;
     match reply.status {
+        ReplyStatus::Http(code) if code.is_informational() => {
+            headers.insert(HTTP_STATUS, HeaderValue::from(code.as_u16()));
+        }
         ReplyStatus::Http(code) => status = code,
         ReplyStatus::Grpc(GrpcStatus { code, message, details }) => {
             let packed = proto_dapr::google_rpc::Status { code, message, details };
@@ -191,7 +197,10 @@ fn reply(response: Response<Body>) -> Result<AppReply, PeerError> {
     let type_url = headers.remove(TYPE_URL).map(|text| read_text(&text)).unwrap_or_default();
     let mut trailers = HeaderMap::new();
     let status = match headers.remove(GRPC_STATUS) {
-        None => ReplyStatus::Http(parts.status),
+        None => {
+            let told = headers.remove(HTTP_STATUS).and_then(|code| StatusCode::from_bytes(code.as_bytes()).ok());
+            ReplyStatus::Http(told.unwrap_or(parts.status))
+        }
         Some(packed) => {
             let packed = read_binary(&packed).and_then(|bytes| proto_dapr::google_rpc::Status::decode(&bytes[..]).ok());
             let proto_dapr::google_rpc::Status { code, message, details } =
@@ -303,7 +312,8 @@ mod tests {
     #[test]
     fn answers_go_there_and_back() {
         let status = GrpcStatus { code: 5, message: "näh".into(), details: vec![] };
-        for status in [ReplyStatus::Http(StatusCode::IM_A_TEAPOT), ReplyStatus::Grpc(status)] {
+        let http = [StatusCode::IM_A_TEAPOT, StatusCode::SWITCHING_PROTOCOLS].map(ReplyStatus::Http);
+        for status in http.into_iter().chain([ReplyStatus::Grpc(status)]) {
             let is_grpc = matches!(status, ReplyStatus::Grpc(_));
             let trailers: HeaderMap =
                 [(HeaderName::from_static("x-t"), HeaderValue::from_static("1"))].into_iter().collect();
