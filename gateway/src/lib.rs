@@ -1,8 +1,8 @@
 //! The gateway: one sidecar, from flags to fronts.
 //!
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
-//! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded`, and at the
-//! bottom `operation error json body telemetry config`.
+//! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
+//! client`, and at the bottom `operation error json body query telemetry config workers`.
 
 pub mod app;
 pub mod blocks;
@@ -21,7 +21,9 @@ pub mod lifecycle;
 pub mod loaded;
 pub mod operation;
 pub mod pipeline;
+pub mod query;
 pub mod resiliency;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;
+pub mod workers;

@@ -8,8 +8,8 @@ use gateway::cli::run::defaults;
 use gateway::cli::{self, CliExit, Command, Flags};
 use gateway::config::Environment;
 use gateway::lifecycle::{self, Companion};
-use gateway::server::Workers;
 use gateway::telemetry::logging;
+use gateway::workers::Workers;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 #[global_allocator]

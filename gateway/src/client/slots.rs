@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::server::{MAX_WORKERS, worker_index};
+use crate::workers::{MAX_WORKERS, worker_index};
 
 /// Values by thread. A lock is only ever contended by the threads that are no workers, and by what a thread gives
 /// back for another.

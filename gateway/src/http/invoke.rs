@@ -13,7 +13,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use tonic::Code;
 
-use super::router::query_unescape;
 use super::{Answered, Call, respond, sniff};
 use crate::app::url;
 use crate::blocks::invoke::{AppCall, AppReply, CallHead, GrpcStatus, InvokeApp, ReplyStatus, Verb, headers, status};
@@ -22,6 +21,7 @@ use crate::catalog::{ROWS, Row};
 use crate::error::table;
 use crate::layers::SpanName;
 use crate::operation::Front;
+use crate::query::query_unescape;
 
 const APP_ID: http::HeaderName = http::HeaderName::from_static("dapr-app-id");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");

@@ -26,7 +26,8 @@ mod sidecar;
 mod sniff;
 mod state;
 
-use router::{Router, Target, query_unescape};
+use crate::query::query_pairs;
+use router::{Router, Target};
 
 /// The routes of one listener.
 #[derive(Clone)]
@@ -177,14 +178,6 @@ impl Call {
     pub async fn read(&mut self) -> Result<Bytes, ApiError> {
         self.bytes().await.map_err(|error| table::common::body_read(&error))
     }
-}
-
-/// The pairs of a query string, unescaped; broken ones are left out, as Go does.
-pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')).filter_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((query_unescape(key).ok()?, query_unescape(value).ok()?))
-    })
 }
 
 /// A header name in Go's canonical spelling (`Content-Type`).

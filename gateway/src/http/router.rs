@@ -1,7 +1,7 @@
 //! From a method and an escaped path to a route and its parameters (as daprd 1.18, HTTP API server rules).
 
+use crate::query::query_unescape;
 use http::Method;
-use percent_encoding::percent_decode_str;
 
 use crate::catalog::{Access, HttpRoute, ROWS, Row};
 
@@ -142,22 +142,6 @@ pub fn clean_path(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
-}
-
-/// Go's `url.QueryUnescape`. The error is the broken escape.
-pub fn query_unescape(text: &str) -> Result<String, String> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'%', &bytes[at..]) {
-        let start = at + found;
-        let escape = &bytes[start..bytes.len().min(start + 3)];
-        if escape.len() < 3 || !escape[1..].iter().all(u8::is_ascii_hexdigit) {
-            return Err(String::from_utf8_lossy(escape).into_owned());
-        }
-        at = start + 3;
-    }
-    let spaced = text.replace('+', " ");
-    Ok(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]

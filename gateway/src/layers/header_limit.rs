@@ -6,7 +6,7 @@ use tower::Layer;
 
 use super::ServeConnection;
 use crate::body::Body;
-use crate::http::router::query_unescape;
+use crate::query::query_unescape;
 
 /// What Go's server reads beyond its limit.
 const SLACK: usize = 4096;

@@ -10,13 +10,13 @@ use components::secretstores::SecretStore;
 use components::{Metadata, Registry};
 
 use crate::blocks::Shared;
-use crate::blocks::pubsub::Scopes;
-use crate::blocks::state::{Encryption, KeyPrefix};
 use crate::config::component::Secrets;
 use crate::config::meta::Resource;
 use crate::config::template::Identity;
 use crate::config::{Component, Environment};
-use crate::loaded::{self, ComponentInfo, Lease, LoadedBinding, LoadedPubSub, LoadedState, Retired};
+use crate::loaded::{
+    self, ComponentInfo, Encryption, KeyPrefix, Lease, LoadedBinding, LoadedPubSub, LoadedState, Retired, Scopes,
+};
 use crate::pipeline::{self, Middlewares};
 
 const SCOPE: &str = "dapr.runtime.processor";

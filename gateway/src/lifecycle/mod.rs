@@ -14,7 +14,8 @@ use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
 use crate::cli::run::child::{Child, exit_code};
-use crate::server::{Http, ServeConnection, Swap, Workers};
+use crate::server::{Http, ServeConnection, Swap};
+use crate::workers::Workers;
 
 mod address;
 mod application;

@@ -64,7 +64,7 @@ impl RouteAlias {
                 target = format!("{target}?{query}");
             }
         } else {
-            let mut pairs: Vec<(String, String)> = crate::http::query_pairs(query).chain(variables).collect();
+            let mut pairs: Vec<(String, String)> = crate::query::query_pairs(query).chain(variables).collect();
             pairs.sort_by(|one, other| one.0.cmp(&other.0));
             let encode = |text: &str| utf8_percent_encode(text, QUERY).to_string().replace(' ', "+");
             let query: Vec<_> = pairs.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();

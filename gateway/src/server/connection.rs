@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::{Bound, Workers};
+use super::Bound;
 use crate::body::Body;
+use crate::workers::Workers;
 
 /// hyper's smallest buffer for a header block.
 const MIN_HEADER_BUFFER: usize = 8192;

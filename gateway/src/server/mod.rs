@@ -4,9 +4,7 @@ mod connection;
 mod listen;
 pub mod stack;
 mod swap;
-mod workers;
 
 pub use connection::{Http, ServeConnection, accept};
 pub use listen::{Bound, ListenError, bind_tcp, bind_unix, try_bind_tcp};
 pub use swap::Swap;
-pub use workers::{MAX_WORKERS, Workers, worker_index};

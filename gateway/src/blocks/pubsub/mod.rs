@@ -17,9 +17,6 @@ use crate::telemetry::metrics::Publication;
 
 pub mod content_type;
 pub mod envelope;
-mod scopes;
-
-pub use scopes::Scopes;
 
 pub struct PublishEvent {
     pub pubsub: String,

@@ -5,17 +5,13 @@ use components::{Error, ErrorKind};
 
 use super::{Attempt, Shared};
 use crate::error::{ApiError, nested, table};
-use crate::loaded::{Lease, LoadedState};
+use crate::loaded::{self, Lease, LoadedState};
 use crate::operation::{CallContext, Handle};
 use crate::resiliency::ComponentType;
 
 mod bulk;
-mod encryption;
-mod keys;
 mod operations;
 
-pub use encryption::Encryption;
-pub use keys::KeyPrefix;
 pub use operations::*;
 
 /// Answers the state operations.
@@ -132,7 +128,7 @@ impl Handle<GetBulkState> for StateBlock {
         Ok(items
             .into_iter()
             .map(|item| BulkStateItem {
-                key: keys::original(&item.key).to_owned(),
+                key: loaded::original_key(&item.key).to_owned(),
                 result: item.result.and_then(|reply| opened(&name, &store, reply)).map_err(|error| nested(&error)),
             })
             .collect())
@@ -233,7 +229,7 @@ impl Handle<QueryState> for StateBlock {
             .await
             .map_err(|error| table::state::query_failed(&name, &error))?;
         for item in &mut reply.results {
-            item.key = keys::original(&item.key).to_owned();
+            item.key = loaded::original_key(&item.key).to_owned();
         }
         Ok(reply)
     }

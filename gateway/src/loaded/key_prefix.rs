@@ -47,7 +47,7 @@ impl KeyPrefix {
 }
 
 /// The application's form of a stored key: what stands between the first two separators, or the key without any.
-pub fn original(stored: &str) -> &str {
+pub fn original_key(stored: &str) -> &str {
     stored.split(SEPARATOR).nth(1).unwrap_or(stored)
 }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn original_is_the_second_part() {
-        assert_eq!(original("app||k"), "k");
-        assert_eq!(original("k"), "k");
+        assert_eq!(original_key("app||k"), "k");
+        assert_eq!(original_key("k"), "k");
     }
 }

@@ -17,8 +17,13 @@ use components::secretstores::SecretStore;
 use components::state::StateStore;
 use tokio::sync::mpsc;
 
-use crate::blocks::pubsub::Scopes;
-use crate::blocks::state::{Encryption, KeyPrefix};
+mod encryption;
+mod key_prefix;
+mod scopes;
+
+pub use encryption::Encryption;
+pub use key_prefix::{KeyPrefix, original_key};
+pub use scopes::Scopes;
 
 /// What the metadata API says about a component.
 #[derive(Debug, Clone)]

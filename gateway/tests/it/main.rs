@@ -1,0 +1,3 @@
+//! Tests of the repository and of the crate as a whole.
+
+mod tidy;
