@@ -12,6 +12,7 @@ if ! command -v redis-server >/dev/null || ! command -v etcd >/dev/null; then
 fi
 echo "== Installing the published packages that wire definitions are compared with"
 "$root/conformance/descriptors/install.sh"
+"$root/conformance/sdk/setup.sh"
 golden="$OTTAVO_TEST_CACHE/golden"
 if [ ! -x "$golden/bin/python" ] || ! "$golden/bin/python" -c 'import dapr, grpc, yaml' 2>/dev/null; then
     echo "== Installing what replays golden answers"

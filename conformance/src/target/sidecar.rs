@@ -21,6 +21,7 @@ pub struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     wait_for_app: bool,
+    directory: Option<PathBuf>,
 }
 
 impl Builder {
@@ -44,6 +45,13 @@ impl Builder {
     pub fn app(mut self, port: u16, protocol: &str) -> Self {
         self.wait_for_app = true;
         self.argument("--app-port").argument(port.to_string()).argument("--app-protocol").argument(protocol)
+    }
+
+    /// The working directory, to which paths in resources are relative; without it the sidecar's own folder.
+    #[must_use]
+    pub fn directory(mut self, path: &Path) -> Self {
+        self.directory = Some(path.to_path_buf());
+        self
     }
 
     /// One more word of the command line.
@@ -96,6 +104,7 @@ impl Builder {
             grpc,
             internal,
             metrics,
+            directory: self.directory.unwrap_or_else(|| folder.path().to_path_buf()),
             folder,
             daprd,
             words,
@@ -120,6 +129,7 @@ pub struct Sidecar {
     pub internal: u16,
     /// The port of the metrics.
     pub metrics: u16,
+    directory: PathBuf,
     folder: TempDir,
     daprd: PathBuf,
     words: Vec<String>,
@@ -137,18 +147,20 @@ impl Sidecar {
             arguments: Vec::new(),
             environment: Vec::new(),
             wait_for_app: false,
+            directory: None,
         }
     }
 
     /// Starts the process (again), on the same ports, and waits until it is ready.
     pub fn run(&mut self) {
         let mut command = Command::new(&self.daprd);
-        command.args(&self.words).current_dir(self.folder.path());
+        command.args(&self.words).current_dir(&self.directory);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(command, &self.folder.path().join("log"));
         let path = if self.wait_for_app { "/v1.0/healthz" } else { "/v1.0/healthz/outbound" };
         let port = self.http;
-        process.wait_until("ready", PATIENCE, || get(port, path).is_some_and(|answer| answer.starts_with("HTTP/1.1 204")));
+        process
+            .wait_until("ready", PATIENCE, || get(port, path).is_some_and(|answer| answer.starts_with("HTTP/1.1 204")));
         self.process = Some(process);
     }
 
@@ -186,6 +198,15 @@ impl Sidecar {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits for its end without asking for it, as after a shutdown through its API.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub fn wait(&mut self) -> Option<ExitStatus> {
+        Some(self.process.take()?.wait(PATIENCE))
     }
 
     /// Stops it gracefully (`SIGTERM`) and waits for its end.

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs or builds the programs of conformance/sdk below $OTTAVO_TEST_CACHE/sdk/<language>: everything at the exact
+# versions of the committed lock files. Running it again does only what is missing or changed.
+# setup.sh [LANGUAGE ...]: only these. Needs python3 with venv, node with npm, go, cargo, and a JDK with Maven.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache="${OTTAVO_TEST_CACHE:-$here/../../target/test-cache}/sdk"
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+python() {
+    [ -x "$folder/bin/pip" ] || python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/python/requirements.txt"
+}
+
+# What decides whether `language` has to be installed again: the whole of a program that is built, the lock file of
+# one that is not.
+inputs() {
+    case $1 in
+    python) echo requirements.txt ;;
+    javascript) echo package-lock.json ;;
+    *) git -C "$here/$1" ls-files --cached --others --exclude-standard ;;
+    esac
+}
+
+for language in ${*:-python}; do
+    folder="$cache/$language"
+    mkdir -p "$folder"
+    # The stamp is written last: an interrupted installation starts again.
+    stamp=$(cd "$here/$language" && inputs "$language" | xargs sha256sum)
+    if [ "$stamp" != "$(cat "$folder/installed" 2>/dev/null)" ]; then
+        echo "== Installing the SDK for $language and its program"
+        "$language"
+        printf '%s\n' "$stamp" >"$folder/installed"
+    fi
+done
