@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     let code = match cli::parse(argv0, words, &Environment::of_process()) {
         Ok(Command::Sidecar(flags)) => start(*flags, Companion::default()),
         Ok(Command::Run(arguments)) => {
-            let cli::RunArgs { flags, command, data_dir } = *arguments;
+            let cli::RunArgs { flags, command, data_dir, reserved } = *arguments;
             match defaults::components(&data_dir, &[]) {
-                Ok(components) => start(flags, Companion { components, command }),
+                Ok(components) => start(flags, Companion { components, command, reserved }),
                 Err(error) => {
                     eprintln!(
                         "ottavo: cannot use {} for the data of the default components: {error}\n\

@@ -3,7 +3,7 @@
 pub mod child;
 pub mod defaults;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -13,6 +13,7 @@ use super::flags::Flags;
 use super::pflag::Parsed;
 use super::{CliExit, Command, sidecar};
 use crate::config::Environment;
+use crate::server::Reserved;
 
 /// An application and the sidecar beside it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct RunArgs {
     pub command: Vec<String>,
     /// Where the default components keep their data; see [`defaults`].
     pub data_dir: PathBuf,
+    /// The ports that were chosen, not given.
+    pub reserved: Reserved,
 }
 
 /// State, pub/sub, invocation and more beside your application, through the Dapr API.
@@ -137,15 +140,16 @@ impl Options {
         let Some(data_dir) = self.data_dir.clone().or_else(|| defaults::data_dir(environment)) else {
             return Err(refuse("there is no folder for data: set HOME, or give --data-dir".to_owned()));
         };
-        let words = self.words().map_err(refuse)?;
+        let mut reserved = Reserved::default();
+        let words = self.words(&mut reserved).map_err(refuse)?;
         // Our own words: they are well formed, and an error still has a text.
         let parsed = Parsed::parse(&words).map_err(|error| refuse(error.to_string()))?;
         let flags = sidecar::flags(&parsed, environment).map_err(|error| refuse(error.to_string()))?;
-        Ok(Command::Run(Box::new(RunArgs { flags, command: self.command, data_dir })))
+        Ok(Command::Run(Box::new(RunArgs { flags, command: self.command, data_dir, reserved })))
     }
 
     /// The same in daprd's flags.
-    fn words(&self) -> Result<Vec<String>, String> {
+    fn words(&self, reserved: &mut Reserved) -> Result<Vec<String>, String> {
         let mut words = Vec::new();
         let mut add = |name: &str, value: String| words.push(format!("--{name}={value}"));
         let app_id = match &self.app_id {
@@ -162,7 +166,7 @@ impl Options {
             add("enable-app-health-check", "true".to_owned());
             add("app-health-check-path", path.clone());
         }
-        let mut taken = self.app_port.into_iter().collect();
+        let none = |name: &str, error: &std::io::Error| format!("there is no free port for --{name}: {error}");
         for (name, given, usual) in [
             ("dapr-http-port", self.http_port, 3500),
             ("dapr-grpc-port", self.grpc_port, 50001),
@@ -170,11 +174,10 @@ impl Options {
         ] {
             let port = match given {
                 Some(port) => port,
-                None => {
-                    free_port(usual, &taken).map_err(|error| format!("there is no free port for --{name}: {error}"))?
-                }
+                // The application listens on its own later.
+                None if self.app_port == Some(usual) => reserved.reserve(0).map_err(|error| none(name, &error))?,
+                None => reserved.reserve(usual).map_err(|error| none(name, &error))?,
             };
-            taken.push(port);
             add(name, port.to_string());
         }
         for name in [
@@ -236,23 +239,6 @@ fn valid_app_id(name: &str) -> String {
     if id.is_empty() { "app".to_owned() } else { id.to_owned() }
 }
 
-/// `usual` when nothing listens there, else any free port. It is free now, and only most likely so in a moment.
-fn free_port(usual: u16, taken: &Vec<u16>) -> std::io::Result<u16> {
-    if !taken.contains(&usual) && TcpListener::bind((Ipv4Addr::LOCALHOST, usual)).is_ok() {
-        return Ok(usual);
-    }
-    // Listeners stay open until the next port is found, so that none is given twice.
-    let mut held = Vec::new();
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        if !taken.contains(&port) {
-            return Ok(port);
-        }
-        held.push(listener);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,15 +265,6 @@ mod tests {
         let flags = run(&["run", "--app-id", "shop"]).unwrap().flags;
         assert_ne!(flags.http_port, flags.grpc_port);
         assert_ne!(flags.http_port, flags.metrics.port);
-    }
-
-    #[test]
-    fn a_port_in_use_is_not_taken() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_ne!(free_port(port, &vec![]).unwrap(), port);
-        drop(listener);
-        assert_ne!(free_port(port, &vec![port]).unwrap(), port);
     }
 
     #[test]

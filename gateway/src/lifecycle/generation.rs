@@ -56,12 +56,13 @@ pub struct Generation {
 impl Generation {
     /// The first one. Listeners begin to serve when it is there; the application may come later.
     pub async fn start(process: &mut Process, extra: Vec<Component>) -> Result<Self, Fatal> {
+        let mut reserved = std::mem::take(&mut process.reserved);
         let flags = &process.flags;
         let configuration = load_configuration(process)?;
         let features = configuration.enabled_features().join(" ");
         tracing::info!(target: SCOPE, "Enabled features: {features}");
         let metrics = metrics(process, &configuration);
-        let metrics_port = Listeners::bind_metrics(flags).await;
+        let metrics_port = Listeners::bind_metrics(flags, &mut reserved).await;
         let tracer = tracer(process, &configuration)?;
         tracing::info!(target: SCOPE, "standalone mode configured");
         tracing::info!(target: SCOPE, "app id: {}", flags.app_id);
@@ -94,7 +95,7 @@ impl Generation {
         let channel = app_channel(process, app_pipeline.clone(), &shared)?;
         let mut generation =
             Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline).await?;
-        let listeners = Listeners::bind(&process.flags).await?.with_metrics(metrics_port);
+        let listeners = Listeners::bind(&process.flags, &mut reserved).await?.with_metrics(metrics_port);
         generation.put(process);
         listeners.serve(process);
         generation.inbound.publish();

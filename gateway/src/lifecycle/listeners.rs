@@ -1,7 +1,7 @@
 //! The ports of the sidecar, and what it says about them (as daprd 1.18).
 
 use crate::cli::Flags;
-use crate::server::{Bound, Http, bind_tcp, bind_unix};
+use crate::server::{Bound, Http, Reserved, bind_tcp, bind_unix};
 
 use super::{Fatal, Process, SCOPE, address};
 
@@ -58,7 +58,7 @@ pub async fn bind_internal(flags: &Flags) -> Result<Bound, Fatal> {
 
 impl Listeners {
     /// Binds everything but the internal port.
-    pub async fn bind(flags: &Flags) -> Result<Self, Fatal> {
+    pub async fn bind(flags: &Flags, reserved: &mut Reserved) -> Result<Self, Fatal> {
         let (mut http, mut grpc) = (Vec::new(), Vec::new());
         match &flags.unix_domain_socket {
             Some(folder) => {
@@ -67,8 +67,8 @@ impl Listeners {
                 http.push(bind_unix(&socket("http")).map_err(|error| error.to_string())?);
             }
             None => {
-                grpc = bind_all(&flags.listen_addresses, flags.grpc_port, "dapr.runtime.grpc.api", "gRPC").await?;
-                http = bind_all(&flags.listen_addresses, flags.http_port, "dapr.runtime.http", "HTTP").await?;
+                grpc = bind_all(flags, reserved, flags.grpc_port, "dapr.runtime.grpc.api", "gRPC").await?;
+                http = bind_all(flags, reserved, flags.http_port, "dapr.runtime.http", "HTTP").await?;
             }
         }
         let public = match flags.public_port {
@@ -79,12 +79,12 @@ impl Listeners {
     }
 
     /// Binds the metrics port; a taken one is a warning, not an end.
-    pub async fn bind_metrics(flags: &Flags) -> Option<Bound> {
+    pub async fn bind_metrics(flags: &Flags, reserved: &mut Reserved) -> Option<Bound> {
         if !flags.metrics.enabled {
             return None;
         }
         let (host, port) = (&flags.metrics.listen_address, flags.metrics.port);
-        match bind_tcp(host, port).await {
+        match reserved.bind(host, port).await {
             Ok(bound) => {
                 tracing::info!(target: SCOPE, "metrics server started on {host}:{port}/");
                 Some(bound)
@@ -134,11 +134,17 @@ impl Listeners {
 }
 
 /// Binds each address that can be; none at all is an error.
-async fn bind_all(addresses: &[String], port: u16, scope: &'static str, name: &str) -> Result<Vec<Bound>, Fatal> {
+async fn bind_all(
+    flags: &Flags,
+    reserved: &mut Reserved,
+    port: u16,
+    scope: &'static str,
+    name: &str,
+) -> Result<Vec<Bound>, Fatal> {
     let mut bound = Vec::new();
     let mut last = String::new();
-    for address in addresses {
-        match bind_tcp(address, port).await {
+    for address in &flags.listen_addresses {
+        match reserved.bind(address, port).await {
             Ok(listener) => {
                 info(scope, &format!("{name} server listening on TCP address: {address}:{port}"));
                 bound.push(listener);

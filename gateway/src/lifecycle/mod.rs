@@ -14,7 +14,7 @@ use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
 use crate::cli::run::child::{Child, exit_code};
-use crate::server::{Http, ServeConnection, Swap};
+use crate::server::{Http, Reserved, ServeConnection, Swap};
 use crate::workers::Workers;
 
 mod address;
@@ -52,6 +52,8 @@ pub struct Process {
     /// Types that can be loaded, pluggable ones among them.
     pub registry: Registry,
     pub workers: Workers,
+    /// Ports that were bound before, until the listeners take them.
+    reserved: Reserved,
     pub readiness: Readiness,
     pub outbound: Readiness,
     /// The services behind the listeners.
@@ -84,6 +86,8 @@ pub struct Companion {
     pub components: Vec<crate::config::Component>,
     /// An application to run beside the sidecar: started once the APIs serve; its end is the sidecar's.
     pub command: Vec<String>,
+    /// Ports that are bound already.
+    pub reserved: Reserved,
 }
 
 /// Runs a sidecar until it is told to stop, or its companion ends.
@@ -96,7 +100,7 @@ pub async fn run(flags: Flags, workers: Workers, companion: Companion) -> Result
     announce(&flags);
     check_supported(&flags)?;
     let (stop, mut stops) = mpsc::unbounded_channel();
-    let mut process = prepare(flags, workers, stop).await?;
+    let mut process = prepare(flags, workers, companion.reserved, stop).await?;
     let extra = companion.components;
     let mut generation = tokio::select! {
         generation = Generation::start(&mut process, extra.clone()) => generation?,
@@ -269,7 +273,12 @@ fn check_supported(flags: &Flags) -> Result<(), Fatal> {
 }
 
 /// Binds the internal port, before anything can take it, and finds the pluggable components.
-async fn prepare(flags: Flags, workers: Workers, stop: mpsc::UnboundedSender<Stop>) -> Result<Process, Fatal> {
+async fn prepare(
+    flags: Flags,
+    workers: Workers,
+    reserved: Reserved,
+    stop: mpsc::UnboundedSender<Stop>,
+) -> Result<Process, Fatal> {
     let (readiness, outbound) = (Readiness::default(), Readiness::default());
     for target in ["grpc-api-server", "grpc-internal-server", "runtime"] {
         readiness.expect(target);
@@ -286,6 +295,7 @@ async fn prepare(flags: Flags, workers: Workers, stop: mpsc::UnboundedSender<Sto
         host_address: address::host_address(&flags.environment, &flags.internal_grpc_listen_address),
         internal_port: internal.port(),
         flags,
+        reserved,
         registry,
         workers,
         readiness,

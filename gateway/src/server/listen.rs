@@ -61,6 +61,35 @@ pub async fn bind_tcp(host: &str, port: u16) -> Result<Bound, ListenError> {
     }
 }
 
+/// Ports that are bound already, so that nothing else takes them between the choice of their number and their use.
+#[derive(Debug, Default)]
+pub struct Reserved(Vec<std::net::TcpListener>);
+
+impl Reserved {
+    /// Binds `preferred` of the loopback interface, or any port when it is taken. Gives the port.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub fn reserve(&mut self, preferred: u16) -> io::Result<u16> {
+        let host = std::net::Ipv4Addr::LOCALHOST.to_string();
+        let listener = bind_once(&host, preferred).or_else(|_| bind_once(&host, 0))?;
+        let port = listener.local_addr()?.port();
+        self.0.push(listener);
+        Ok(port)
+    }
+
+    /// The listener of `host:port` when it is held here; otherwise it is bound now, as [`bind_tcp`] does.
+    pub async fn bind(&mut self, host: &str, port: u16) -> Result<Bound, ListenError> {
+        let held = self.0.iter().position(|listener| {
+            listener.local_addr().is_ok_and(|address| address.port() == port && address.ip().to_string() == host)
+        });
+        let Some(held) = held else { return bind_tcp(host, port).await };
+        TcpListener::from_std(self.0.swap_remove(held))
+            .map(Bound::Tcp)
+            .map_err(|source| ListenError::Tcp { address: format!("{host}:{port}"), source })
+    }
+}
+
 /// Binds `host:port` now or not at all.
 pub fn try_bind_tcp(host: &str, port: u16) -> Result<Bound, ListenError> {
     let failed = |source| ListenError::Tcp { address: format!("{host}:{port}"), source };
@@ -115,5 +144,16 @@ mod tests {
         let first = bind_tcp("127.0.0.1", 0).await.unwrap();
         let error = bind_once("127.0.0.1", first.port()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn a_reserved_port_is_nobody_elses_until_it_is_used() {
+        let taken = bind_once("127.0.0.1", 0).unwrap();
+        let usual = taken.local_addr().unwrap().port();
+        let (mut first, mut second) = (Reserved::default(), Reserved::default());
+        let port = first.reserve(usual).unwrap();
+        assert_ne!(port, usual);
+        assert_ne!(second.reserve(port).unwrap(), port);
+        assert_eq!(first.bind("127.0.0.1", port).await.unwrap().port(), port);
     }
 }

@@ -6,5 +6,5 @@ pub mod stack;
 mod swap;
 
 pub use connection::{Http, ServeConnection, accept};
-pub use listen::{Bound, ListenError, bind_tcp, bind_unix, try_bind_tcp};
+pub use listen::{Bound, ListenError, Reserved, bind_tcp, bind_unix, try_bind_tcp};
 pub use swap::Swap;
