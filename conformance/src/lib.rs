@@ -1,5 +1,18 @@
-//! Conformance of a sidecar: cases, real SDKs, real servers.
+//! Conformance of a sidecar: cases, real SDKs, real servers, proofs under load.
 //!
 //! * [`target`]: the program under test as a process: start it, wait for it, stop it or kill it.
+//! * [`app`]: applications that stand behind it.
+//! * [`bench`]: CPU, memory and start beside a real daprd and bare hyper.
+//! * [`load`]: an open-loop generator, and what it measures.
+//! * [`client`]: small raw clients.
+//! * [`wire`]: what happens on bad input, as a table.
+//! * [`proofs`]: what is promised under load, each as a run with bounds. The program `conformance` runs them at full
+//!   size, the tests at a small one.
 
+pub mod app;
+pub mod bench;
+pub mod client;
+pub mod load;
+pub mod proofs;
 pub mod target;
+pub mod wire;

@@ -37,8 +37,6 @@ pub fn daprd() -> Option<PathBuf> {
 
 /// Where `conformance/setup.sh` installs what tests need.
 pub fn test_cache() -> PathBuf {
-    std::env::var_os("OTTAVO_TEST_CACHE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-cache"),
-        PathBuf::from,
-    )
+    std::env::var_os("OTTAVO_TEST_CACHE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-cache"), PathBuf::from)
 }

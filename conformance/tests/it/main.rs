@@ -3,3 +3,4 @@
 mod catalogue;
 mod golden;
 mod sdk;
+mod wire;

@@ -1,0 +1,4 @@
+//! Small raw clients: they send what a well-behaved library would not, and hand back what came.
+
+pub mod http1;
+pub mod http2;

@@ -1,0 +1,9 @@
+//! What is promised under load. Each proof is a value with its sizes; running it gives a table and the bounds.
+
+mod common;
+pub mod kill_consumer;
+pub mod rolling_restarts;
+// SLOW
+// STREAMS
+
+pub use common::{Broker, Names};
