@@ -13,6 +13,11 @@ python() {
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/python/requirements.txt"
 }
 
+javascript() {
+    cp "$here/javascript/package.json" "$here/javascript/package-lock.json" "$folder/"
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
 # What decides whether `language` has to be installed again: the whole of a program that is built, the lock file of
 # one that is not.
 inputs() {
@@ -23,7 +28,7 @@ inputs() {
     esac
 }
 
-for language in ${*:-python}; do
+for language in ${*:-python javascript}; do
     folder="$cache/$language"
     mkdir -p "$folder"
     # The stamp is written last: an interrupted installation starts again.

@@ -21,6 +21,16 @@ fn python() {
     });
 }
 
+#[test]
+fn javascript() {
+    prove("javascript", &["http", "grpc"], |cache| {
+        let mut command = Command::new("node");
+        // Where the program finds the SDK: it is not installed in the repository.
+        command.arg(folder().join("javascript/main.js")).env("NODE_PATH", cache.join("node_modules"));
+        command
+    });
+}
+
 /// Runs the program of `language` as an application of each of the protocols, at a sidecar of its own each time.
 fn prove(language: &str, protocols: &[&str], command: impl Fn(&Path) -> Command) {
     let cache = test_cache().join("sdk").join(language);
