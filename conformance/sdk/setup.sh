@@ -18,6 +18,11 @@ javascript() {
     npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
+go() {
+    # -modcacherw: a cache that `rm -rf` can remove.
+    (cd "$here/go" && GOMODCACHE="$folder/modules" GOFLAGS=-modcacherw command go build -o "$folder/program" .)
+}
+
 # What decides whether `language` has to be installed again: the whole of a program that is built, the lock file of
 # one that is not.
 inputs() {
@@ -28,7 +33,7 @@ inputs() {
     esac
 }
 
-for language in ${*:-python javascript}; do
+for language in ${*:-python javascript go}; do
     folder="$cache/$language"
     mkdir -p "$folder"
     # The stamp is written last: an interrupted installation starts again.

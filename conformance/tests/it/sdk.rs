@@ -31,6 +31,11 @@ fn javascript() {
     });
 }
 
+#[test]
+fn go() {
+    prove("go", &["http", "grpc"], |cache| Command::new(cache.join("program")));
+}
+
 /// Runs the program of `language` as an application of each of the protocols, at a sidecar of its own each time.
 fn prove(language: &str, protocols: &[&str], command: impl Fn(&Path) -> Command) {
     let cache = test_cache().join("sdk").join(language);
