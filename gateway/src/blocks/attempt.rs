@@ -6,7 +6,7 @@ use std::time::Instant;
 use components::Error;
 
 use super::Shared;
-use crate::resiliency::ComponentType;
+use crate::resiliency::{ComponentType, Failure};
 use crate::telemetry::metrics::ComponentCall;
 
 /// One call of a component, as often as its policy tries.
@@ -29,9 +29,19 @@ impl<'a> Attempt<'a> {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
+        self.run_as(attempt, Error::other).await
+    }
+
+    /// The same for failures of another type; `other` makes one from the policy's own text.
+    pub async fn run_as<T, E, F, Fut>(self, attempt: F, other: impl FnOnce(&'static str) -> E) -> Result<T, E>
+    where
+        E: Failure,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
         let started = Instant::now();
         let policy = self.shared.policies.load().component_outbound(self.component, self.kind);
-        let outcome = policy.run(attempt).await.map_err(|error| error.into_operation(Error::other));
+        let outcome = policy.run(attempt).await.map_err(|error| error.into_operation(other));
         self.count(outcome.is_ok(), started);
         outcome
     }

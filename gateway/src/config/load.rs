@@ -86,6 +86,11 @@ impl Folders {
         Ok(Self { files })
     }
 
+    /// Files that were never on a disk, each with its name and its text.
+    pub fn of_texts(files: impl IntoIterator<Item = (PathBuf, String)>) -> Self {
+        Self { files: files.into_iter().map(|(path, text)| File { path, text: Some(Ok(text)) }).collect() }
+    }
+
     /// The resources of kind `T` that concern `scope`: of its namespace or none, in scope, each name once.
     pub fn load<T: Resource>(&self, scope: &Scope) -> Result<Vec<T>, LoadError> {
         filter(self.documents::<T>().into_iter().map(|(_, resource)| resource).collect(), scope)

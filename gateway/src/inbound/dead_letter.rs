@@ -9,6 +9,7 @@ use components::pubsub::PublishRequest;
 use super::subscription::Subscription;
 use crate::blocks::pubsub::PubSubBlock;
 use crate::loaded::{Lease, LoadedPubSub};
+use crate::operation::Front;
 
 /// The time that a publication to a dead-letter topic may take: the message's own may be used up.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,7 +38,7 @@ pub async fn send(
         metadata: original.metadata.clone(),
         content_type: original.content_type.clone(),
     };
-    let publication = block.publish(&subscription.pubsub, broker, request);
+    let publication = block.publish(Front::Grpc, &subscription.pubsub, broker, request);
     let failure = match tokio::time::timeout(TIMEOUT, publication).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),

@@ -17,6 +17,9 @@ use crate::telemetry::metrics::Publication;
 
 pub mod content_type;
 pub mod envelope;
+mod refused;
+
+use refused::Refused;
 
 pub struct PublishEvent {
     pub pubsub: String,
@@ -120,6 +123,7 @@ impl PubSubBlock {
     /// the metrics of publications do not count (as daprd 1.18).
     pub async fn publish(
         &self,
+        front: Front,
         pubsub: &str,
         broker: &LoadedPubSub,
         mut request: PublishRequest,
@@ -128,9 +132,15 @@ impl PubSubBlock {
         if broker.scopes.may_publish(&topic) {
             request.topic = wire_topic(broker, &topic);
             Attempt::outbound(&self.shared, ComponentType::Pubsub, pubsub, "publish")
-                .run(|| broker.broker.publish(request.clone()))
+                .run_as(
+                    || {
+                        let publication = broker.broker.publish(request.clone());
+                        async move { publication.await.map_err(|error| Refused::new(error, front)) }
+                    },
+                    |text| Refused::new(Error::other(text), front),
+                )
                 .await
-                .map_err(|error| table::pubsub::publish(pubsub, &topic, &nested(&error)))
+                .map_err(|refused| table::pubsub::publish(pubsub, &topic, &nested(&refused.error)))
         } else {
             Err(table::pubsub::forbidden(pubsub, &topic, &self.shared.app_id))
         }
@@ -139,6 +149,7 @@ impl PubSubBlock {
     /// Publishes several; the failed ones come back. Only failed entries are tried again.
     pub async fn bulk_publish(
         &self,
+        front: Front,
         pubsub: &str,
         broker: &LoadedPubSub,
         topic: &str,
@@ -153,17 +164,22 @@ impl PubSubBlock {
         let pending = std::sync::Mutex::new(entries);
         let failed = std::sync::Mutex::new(Vec::new());
         let outcome = Attempt::outbound(&self.shared, ComponentType::Pubsub, pubsub, "bulk_publish")
-            .run(|| async {
-                let entries = lock(&pending).clone();
-                let failures = publish_all(broker, &wire, entries, metadata).await?;
-                lock(&pending).retain(|entry| failures.iter().any(|failure| failure.entry_id == entry.entry_id));
-                let error = failures.iter().map(|failure| nested(&failure.error)).collect::<Vec<_>>().join("\n");
-                let is_empty = failures.is_empty();
-                *lock(&failed) = failures;
-                if is_empty { Ok(()) } else { Err(Error::other(error)) }
-            })
+            .run_as(
+                || async {
+                    let entries = lock(&pending).clone();
+                    let failures = publish_all(broker, &wire, entries, metadata).await;
+                    let failures = failures.map_err(|error| Refused::new(error, front))?;
+                    lock(&pending).retain(|entry| failures.iter().any(|failure| failure.entry_id == entry.entry_id));
+                    let error = failures.iter().map(|failure| nested(&failure.error)).collect::<Vec<_>>().join("\n");
+                    let refused = Refused::of_entries(error, failures.iter().map(|failure| &failure.error), front);
+                    let is_empty = failures.is_empty();
+                    *lock(&failed) = failures;
+                    if is_empty { Ok(()) } else { Err(refused) }
+                },
+                |text| Refused::new(Error::other(text), front),
+            )
             .await;
-        let error = outcome.err().map(|error| table::pubsub::publish(pubsub, topic, &nested(&error)));
+        let error = outcome.err().map(|refused| table::pubsub::publish(pubsub, topic, &nested(&refused.error)));
         let publication =
             Publication { component: pubsub, topic, success: error.is_none(), elapsed: started.elapsed() };
         self.shared.metrics.bulk_egress(&publication);
@@ -258,7 +274,7 @@ impl Handle<PublishEvent> for PubSubBlock {
         };
         let request = PublishRequest { topic: topic.clone(), data, metadata, content_type: None };
         let started = Instant::now();
-        let outcome = self.publish(&pubsub, &broker, request).await;
+        let outcome = self.publish(context.front, &pubsub, &broker, request).await;
         let publication =
             Publication { component: &pubsub, topic: &topic, success: outcome.is_ok(), elapsed: started.elapsed() };
         self.shared.metrics.pubsub_egress(&publication);
@@ -297,6 +313,6 @@ impl Handle<BulkPublishEvent> for PubSubBlock {
             };
             ready.push(BulkEntry { entry_id: entry.entry_id, event, content_type: entry.content_type, metadata: own });
         }
-        self.bulk_publish(&pubsub, &broker, &topic, ready, &metadata).await
+        self.bulk_publish(context.front, &pubsub, &broker, &topic, ready, &metadata).await
     }
 }

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::prctl::set_thp_disable;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
@@ -38,14 +39,19 @@ impl Child {
         let Some((program, arguments)) = command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no command to run"));
         };
-        let mut process = Command::new(program)
+        // The allocator keeps this process from huge pages, which a child inherits; the application decides for itself.
+        // An error means a kernel without them.
+        let _ = set_thp_disable(false);
+        let started = Command::new(program)
             .args(arguments)
             .envs(variables(flags))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .spawn()?;
+            .spawn();
+        let _ = set_thp_disable(true);
+        let mut process = started?;
         let group = process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the application has ended at once"))?;
         let mut copies = Vec::new();

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Request, Response};
 use opentelemetry::trace::{SpanContext as OtelContext, SpanId, Status as OtelStatus, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
@@ -37,6 +41,14 @@ impl Otlp {
                     .with_endpoint(endpoint)
                     .with_timeout(timeout)
                     .with_metadata(metadata(&spec.headers).map_err(failed)?);
+                // The exporter adds the environment's headers; those of the configuration stand alone (as daprd 1.18).
+                if !spec.headers.is_empty() {
+                    let only = metadata(&spec.headers).map_err(failed)?;
+                    builder = builder.with_interceptor(move |mut request: tonic::Request<()>| {
+                        *request.metadata_mut() = only.clone();
+                        Ok(request)
+                    });
+                }
                 if spec.is_secure() {
                     builder = builder.with_tls_config(ClientTlsConfig::new().with_native_roots());
                 }
@@ -47,7 +59,10 @@ impl Otlp {
                 .with_protocol(Protocol::HttpBinary)
                 .with_endpoint(format!("{endpoint}/v1/traces"))
                 .with_timeout(timeout)
-                .with_http_client(reqwest::Client::builder().timeout(timeout).build()?)
+                .with_http_client(Collector {
+                    client: reqwest::Client::builder().timeout(timeout).build()?,
+                    only: spec.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect(),
+                })
                 .with_headers(headers(&spec.headers))
                 .build(),
             other => return Err(ExporterError::Protocol(other.to_owned())),
@@ -97,6 +112,34 @@ impl Otlp {
     }
 }
 
+/// A client that sends the configuration's headers and the exporter's own, and not the environment's when the
+/// configuration has any.
+#[derive(Debug)]
+struct Collector {
+    client: reqwest::Client,
+    /// Names in lower case; empty lets everything through.
+    only: Vec<String>,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        keep_only(request.headers_mut(), &self.only);
+        self.client.send_bytes(request).await
+    }
+}
+
+/// Removes what is neither in `only` nor the exporter's own; an empty `only` keeps everything.
+fn keep_only(headers: &mut HeaderMap, only: &[String]) {
+    if only.is_empty() {
+        return;
+    }
+    let own = [CONTENT_TYPE, CONTENT_ENCODING, USER_AGENT];
+    let all = std::mem::take(headers);
+    let kept = all.iter().filter(|(name, _)| own.contains(name) || only.iter().any(|one| one == name.as_str()));
+    headers.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+}
+
 fn otel_resource(resource: &Resource) -> opentelemetry_sdk::Resource {
     opentelemetry_sdk::Resource::builder_empty()
         .with_service_name(resource.service_name.clone())
@@ -116,4 +159,26 @@ fn metadata(headers: &[OtelHeader]) -> Result<MetadataMap, String> {
         map.insert(key, MetadataValue::try_from(value).map_err(|_| bad("value"))?);
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_configuration_stand_alone() {
+        let all = || -> HeaderMap {
+            let value = || http::HeaderValue::from_static("v");
+            [("content-type", value()), ("x-config", value()), ("x-env", value())]
+                .into_iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value))
+                .collect()
+        };
+        let mut headers = all();
+        keep_only(&mut headers, &["x-config".to_owned()]);
+        assert_eq!(headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["content-type", "x-config"]);
+        let mut headers = all();
+        keep_only(&mut headers, &[]);
+        assert_eq!(headers, all());
+    }
 }
