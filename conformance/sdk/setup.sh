@@ -23,6 +23,12 @@ go() {
     (cd "$here/go" && GOMODCACHE="$folder/modules" GOFLAGS=-modcacherw command go build -o "$folder/program" .)
 }
 
+rust() {
+    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$here/../../target}"
+    cargo build --quiet --locked --manifest-path "$here/rust/Cargo.toml"
+    cp "$CARGO_TARGET_DIR/debug/sdk-rust" "$folder/program"
+}
+
 # What decides whether `language` has to be installed again: the whole of a program that is built, the lock file of
 # one that is not.
 inputs() {
@@ -33,7 +39,7 @@ inputs() {
     esac
 }
 
-for language in ${*:-python javascript go}; do
+for language in ${*:-python javascript go rust}; do
     folder="$cache/$language"
     mkdir -p "$folder"
     # The stamp is written last: an interrupted installation starts again.

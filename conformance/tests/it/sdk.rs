@@ -36,6 +36,12 @@ fn go() {
     prove("go", &["http", "grpc"], |cache| Command::new(cache.join("program")));
 }
 
+#[test]
+fn rust() {
+    // The SDK serves applications over gRPC only.
+    prove("rust", &["grpc"], |cache| Command::new(cache.join("program")));
+}
+
 /// Runs the program of `language` as an application of each of the protocols, at a sidecar of its own each time.
 fn prove(language: &str, protocols: &[&str], command: impl Fn(&Path) -> Command) {
     let cache = test_cache().join("sdk").join(language);
