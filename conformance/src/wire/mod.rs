@@ -51,16 +51,10 @@ pub fn rows() -> Vec<Row> {
 
 /// The sidecar of the table: stores, brokers and bindings in memory, low limits, one allowed origin.
 pub fn sidecar(binary: Option<&Path>, folder: &Path) -> Builder {
-    let configuration = folder.join("configuration.yaml");
-    let names = folder.join("names.db");
-    std::fs::write(&configuration, include_str!("configuration.yaml").replace("{names}", &names.to_string_lossy()))
-        .expect("a writable folder");
     std::fs::write(folder.join("secrets.json"), r#"{"secret": "value"}"#).expect("a writable folder");
     let secrets = folder.join("secrets.json");
     let builder = Sidecar::builder("wire")
         .resource(include_str!("resources.yaml").replace("{secrets}", &secrets.to_string_lossy()))
-        .argument("--config")
-        .argument(configuration.to_string_lossy())
         .argument("--allowed-origins")
         .argument("http://good.example")
         .argument("--max-body-size")

@@ -21,7 +21,7 @@ mod dead_letter;
 pub mod deliver;
 mod handler;
 pub mod programmatic;
-mod receive;
+pub mod receive;
 pub mod route;
 mod span;
 pub mod stream;
