@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use conformance::bench;
 use conformance::bench::control::{self, Kind};
 use conformance::load::Report;
-use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts};
+use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts, slow_readers, streams};
 
 /// Proofs of what a sidecar promises under load.
 #[derive(Parser)]
@@ -39,6 +39,10 @@ enum Proof {
         #[arg(long)]
         to: u16,
     },
+    /// Large bodies go through two sidecars whole and are not kept in memory.
+    Streams(Streams),
+    /// Clients that hardly read slow nobody else down.
+    SlowReaders(SlowReaders),
     /// A consumer's sidecar is killed while messages are published: none is lost.
     KillConsumer(KillConsumer),
     /// The sidecars of two replicas are restarted under calls and messages: nobody notices.
@@ -59,6 +63,30 @@ struct Bench {
     /// The length of a block, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     block: u64,
+}
+
+#[derive(Args)]
+struct Streams {
+    /// The callee's program, where it is another than the caller's: between Ottavo and daprd a call is a stream of
+    /// Dapr's messages.
+    #[arg(long, value_name = "PATH")]
+    callee: Option<PathBuf>,
+    /// The length of each body, in MiB.
+    #[arg(long, default_value_t = 1024)]
+    megabytes: u64,
+}
+
+#[derive(Args)]
+struct SlowReaders {
+    /// How many clients read slowly.
+    #[arg(long, default_value_t = 256)]
+    readers: usize,
+    /// Ordinary calls a second beside them.
+    #[arg(long, default_value_t = 400)]
+    calls: u32,
+    /// Each of the four phases, in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
 }
 
 #[derive(Args)]
@@ -121,6 +149,25 @@ fn main() -> anyhow::Result<ExitCode> {
                 std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
             }
             return Ok(ExitCode::SUCCESS);
+        }
+        Proof::Streams(chosen) => {
+            let settings = streams::Settings {
+                sidecar,
+                callee: chosen.callee,
+                length: chosen.megabytes << 20,
+                ..streams::Settings::default()
+            };
+            reports.push(shown(streams::run(&settings).context("streams")?));
+        }
+        Proof::SlowReaders(chosen) => {
+            let settings = slow_readers::Settings {
+                sidecar,
+                readers: chosen.readers,
+                calls: chosen.calls,
+                phase: Duration::from_secs(chosen.seconds),
+                ..slow_readers::Settings::default()
+            };
+            reports.push(shown(slow_readers::run(&settings).context("slow-readers")?));
         }
         Proof::KillConsumer(chosen) => {
             let all = if sidecar.is_some() { vec![Broker::Redis] } else { vec![Broker::Redis, Broker::Sqlite] };

@@ -3,7 +3,7 @@
 mod common;
 pub mod kill_consumer;
 pub mod rolling_restarts;
-// SLOW
-// STREAMS
+pub mod slow_readers;
+pub mod streams;
 
 pub use common::{Broker, Names};

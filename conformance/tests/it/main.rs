@@ -2,5 +2,6 @@
 
 mod catalogue;
 mod golden;
+mod load;
 mod sdk;
 mod wire;

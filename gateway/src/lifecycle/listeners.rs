@@ -1,7 +1,7 @@
 //! The ports of the sidecar, and what it says about them (as daprd 1.18).
 
 use crate::cli::Flags;
-use crate::server::{Bound, Http, Reserved, bind_tcp, bind_unix};
+use crate::server::{Bound, FIRST_HEAD, Http, Reserved, bind_tcp, bind_unix};
 
 use super::{Fatal, Process, SCOPE, address};
 
@@ -26,6 +26,7 @@ fn http_protocol(flags: &Flags) -> Http {
         // More than the limit, so that the layer can answer 431 in daprd's words.
         header_buffer: (flags.read_buffer_size * 2).max(1 << 16),
         keepalive: false,
+        first_head: FIRST_HEAD,
     }
 }
 
@@ -36,6 +37,7 @@ pub fn grpc_protocol(flags: &Flags) -> Http {
         with_http2: true,
         header_buffer: flags.read_buffer_size.saturating_mul(1024).min(1 << 24),
         keepalive: true,
+        first_head: FIRST_HEAD,
     }
 }
 

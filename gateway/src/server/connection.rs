@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -18,6 +20,10 @@ use super::Bound;
 use crate::body::Body;
 use crate::workers::Workers;
 
+/// How long a new connection may take to send the head of its first request, as daprd 1.18. Later ones may be idle for
+/// as long as they like: a client that sends on a connection just as it is closed cannot know what became of the request.
+pub const FIRST_HEAD: Duration = Duration::from_secs(10);
+
 /// hyper's smallest buffer for a header block.
 const MIN_HEADER_BUFFER: usize = 8192;
 
@@ -31,6 +37,8 @@ pub struct Http {
     pub header_buffer: usize,
     /// gRPC keepalive: pings to idle clients and GOAWAY as daprd 1.18 sends them.
     pub keepalive: bool,
+    /// How long an HTTP/1.1 connection may take to send the first head; [`FIRST_HEAD`].
+    pub first_head: Duration,
 }
 
 /// What answers the requests of a connection.
@@ -112,7 +120,8 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10))
+        // hyper's counts idle time between requests, too.
+        .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(http.header_buffer.max(MIN_HEADER_BUFFER))
         .pipeline_flush(true);
@@ -132,14 +141,28 @@ where
         (true, false) => builder.http1_only(),
         (true, true) => builder,
     };
+    // A connection with HTTP/2 alone is watched by its pings.
+    let has_begun = Arc::new(AtomicBool::new(!http.with_http1));
+    let beginning = has_begun.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        beginning.store(true, Ordering::Relaxed);
         let service = service.clone();
         async move { Ok::<_, Infallible>(service.serve(request.map(Body::from)).await) }
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
     let mut connection = pin!(connection);
+    let late = async {
+        tokio::time::sleep(http.first_head).await;
+        if has_begun.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = late => {
+            tracing::debug!(target: "dapr.runtime", "A connection sent no request in {:?}", http.first_head);
+            return;
+        }
         _ = drain.wait_for(|draining| *draining) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -147,5 +170,61 @@ where
     };
     if let Err(error) = outcome {
         tracing::debug!(target: "dapr.runtime", "A connection ended early: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Hello;
+
+    impl ServeConnection for Hello {
+        async fn serve(&self, _request: Request<Body>) -> Response<Body> {
+            Response::new(Body::full("hello"))
+        }
+    }
+
+    /// The client's end of a connection that is served.
+    fn connect(first_head: Duration) -> (tokio::io::DuplexStream, watch::Sender<bool>) {
+        let (client, server) = tokio::io::duplex(4096);
+        let (drain, draining) = watch::channel(false);
+        let http = Http { with_http1: true, with_http2: true, header_buffer: 0, keepalive: false, first_head };
+        tokio::spawn(serve_io(server, http, Hello, draining));
+        (client, drain)
+    }
+
+    async fn ask(client: &mut tokio::io::DuplexStream) -> String {
+        client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 1024];
+        let mut length = 0;
+        while !answer[..length].ends_with(b"hello") {
+            let more = client.read(&mut answer[length..]).await.unwrap();
+            assert_ne!(more, 0, "the connection was closed");
+            length += more;
+        }
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_used_may_be_idle() {
+        let limit = Duration::from_millis(300);
+        let (mut client, _drain) = connect(limit);
+        for _ in 0..2 {
+            assert!(ask(&mut client).await.starts_with("HTTP/1.1 200"));
+            tokio::time::sleep(limit * 2).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_is_closed() {
+        let (mut client, _drain) = connect(Duration::from_millis(50));
+        client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"");
     }
 }

@@ -5,6 +5,6 @@ mod listen;
 pub mod stack;
 mod swap;
 
-pub use connection::{Http, ServeConnection, accept};
+pub use connection::{FIRST_HEAD, Http, ServeConnection, accept};
 pub use listen::{Bound, ListenError, Reserved, bind_tcp, bind_unix, try_bind_tcp};
 pub use swap::Swap;
