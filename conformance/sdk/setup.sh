@@ -29,6 +29,14 @@ rust() {
     cp "$CARGO_TARGET_DIR/debug/sdk-rust" "$folder/program"
 }
 
+java() {
+    # The goals by themselves: the whole life cycle would fetch plugins for tests and resources that there are none of.
+    mvn --quiet --batch-mode --file "$here/java/pom.xml" -Dmaven.repo.local="$folder/repository" \
+        -Dbuild.folder="$folder/build" -DoutputDirectory="$folder/lib" \
+        compiler:compile jar:jar dependency:copy-dependencies
+    cp "$folder/build/sdk-java-0.1.0.jar" "$folder/program.jar"
+}
+
 # What decides whether `language` has to be installed again: the whole of a program that is built, the lock file of
 # one that is not.
 inputs() {
@@ -39,7 +47,7 @@ inputs() {
     esac
 }
 
-for language in ${*:-python javascript go rust}; do
+for language in ${*:-python javascript go rust java}; do
     folder="$cache/$language"
     mkdir -p "$folder"
     # The stamp is written last: an interrupted installation starts again.

@@ -42,6 +42,15 @@ fn rust() {
     prove("rust", &["grpc"], |cache| Command::new(cache.join("program")));
 }
 
+#[test]
+fn java() {
+    prove("java", &["http", "grpc"], |cache| {
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(format!("{0}/program.jar:{0}/lib/*", cache.display())).arg("ottavo.sdk.Main");
+        command
+    });
+}
+
 /// Runs the program of `language` as an application of each of the protocols, at a sidecar of its own each time.
 fn prove(language: &str, protocols: &[&str], command: impl Fn(&Path) -> Command) {
     let cache = test_cache().join("sdk").join(language);
