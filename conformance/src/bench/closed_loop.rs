@@ -2,14 +2,18 @@
 //!
 //! One thread. HTTP/1.1 has one exchange a connection, HTTP/2 several.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
@@ -201,7 +205,7 @@ async fn multiplexed(work: Arc<Work>, port: u16, until: Instant) -> Counted {
             let mut counted = Counted::default();
             while Instant::now() < until {
                 let begun = Instant::now();
-                let mut request = Request::new(Full::new(work.body.clone()));
+                let mut request = Request::new(OfUnknownLength(Full::new(work.body.clone())));
                 *request.method_mut() = work.method.clone();
                 *request.uri_mut() = uri.clone();
                 *request.version_mut() = http::Version::HTTP_2;
@@ -222,6 +226,22 @@ async fn multiplexed(work: Arc<Work>, port: u16, until: Instant) -> Counted {
         all.merge(counted.unwrap_or_default());
     }
     all
+}
+
+/// Without a `content-length`, which gRPC's clients do not send: daprd would hand it on to the application, where it is
+/// another message's.
+struct OfUnknownLength(Full<Bytes>);
+
+impl Body for OfUnknownLength {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
 }
 
 /// Reads the answer; its status, and gRPC's, must be good.

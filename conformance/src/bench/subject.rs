@@ -48,6 +48,6 @@ impl Subject {
 pub struct Running {
     /// The processes whose CPU counts.
     pub ids: Vec<u32>,
-    /// Drives it for a time.
+    /// Drives it for a time. Holds all that must live as long: a closure keeps only what it names.
     pub drive: Box<dyn Fn(Duration) -> Counted>,
 }

@@ -109,6 +109,6 @@ fn crypto_options() -> ApiError {
         "ERR_BAD_REQUEST",
         400,
         Code::InvalidArgument,
-        "first message does not contain the required options",
+        "invalid request: first message does not contain the required options",
     )
 }

@@ -19,6 +19,13 @@ const HEADER: usize = 5;
 
 /// Reads the one message of a call. `limit`: the most bytes that a message may have.
 pub async fn read<M: Message + Default>(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<M, Status> {
+    if let Some(encoding) = encoding(headers)
+        && encoding != b"gzip"
+    {
+        let shown = String::from_utf8_lossy(encoding);
+        let text = format!("grpc: Decompressor is not installed for grpc-encoding \"{shown}\"");
+        return Err(Status::unimplemented(text));
+    }
     let mut buffer = BytesMut::new();
     let mut first = Bytes::new();
     let mut wanted = None;
@@ -35,6 +42,9 @@ pub async fn read<M: Message + Default>(headers: &HeaderMap, mut body: Body, lim
         }
         let seen = if buffer.is_empty() { &first[..] } else { &buffer[..] };
         if wanted.is_none() && seen.len() >= HEADER {
+            if seen[0] > 1 {
+                return Err(Status::internal(format!("grpc: received unexpected payload format {}", seen[0])));
+            }
             let length = u32::from_be_bytes([seen[1], seen[2], seen[3], seen[4]]) as usize;
             if length > limit {
                 return Err(too_large(length, limit));
@@ -45,12 +55,12 @@ pub async fn read<M: Message + Default>(headers: &HeaderMap, mut body: Body, lim
     }
     let mut message = if buffer.is_empty() { first } else { buffer.freeze() };
     let Some(length) = wanted else {
-        return Err(Status::internal("unexpected EOF: the call ended before its message"));
+        return Err(Status::unknown("EOF"));
     };
     let compressed = message[0] == 1;
     message.advance(HEADER);
     if message.len() < length {
-        return Err(Status::internal("unexpected EOF"));
+        return Err(Status::unknown("unexpected EOF"));
     }
     message.truncate(length);
     let message = if compressed { inflate(headers, &message, limit)? } else { message };
@@ -69,27 +79,33 @@ pub fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
     })
 }
 
+/// How messages of a call may be compressed; `None` for not at all.
+fn encoding(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get("grpc-encoding").map(HeaderValue::as_bytes).filter(|encoding| !matches!(*encoding, b"" | b"identity"))
+}
+
 fn inflate(headers: &HeaderMap, message: &[u8], limit: usize) -> Result<Bytes, Status> {
-    match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
-        Some(b"gzip") => {
-            let mut out = Vec::new();
-            let most = limit as u64 + 1;
-            flate2::read::GzDecoder::new(message).take(most).read_to_end(&mut out).map_err(|error| {
-                Status::internal(format!("grpc: failed to decompress the received message: {error}"))
-            })?;
-            if out.len() > limit {
-                return Err(Status::resource_exhausted(format!(
-                    "grpc: message after decompression larger than max {limit}"
-                )));
-            }
-            Ok(out.into())
-        }
-        Some(other) => Err(Status::unimplemented(format!(
-            "grpc: Decompressor is not installed for grpc-encoding \"{}\"",
-            String::from_utf8_lossy(other)
-        ))),
-        None => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
+    /// Bytes before the data of the shortest gzip.
+    const GZIP_HEADER: usize = 10;
+    if encoding(headers).is_none() {
+        return Err(Status::internal("grpc: compressed flag set with identity or empty encoding"));
     }
+    let broken = |what: &str, why: &str| Err(Status::internal(format!("grpc: failed to {what}: {why}")));
+    if message.len() < GZIP_HEADER {
+        return broken("decompress the message", "unexpected EOF");
+    }
+    if !message.starts_with(&[0x1f, 0x8b, 8]) {
+        return broken("decompress the message", "gzip: invalid header");
+    }
+    let mut out = Vec::new();
+    if let Err(error) = flate2::read::GzDecoder::new(message).take(limit as u64 + 1).read_to_end(&mut out) {
+        let is_cut = error.kind() == std::io::ErrorKind::UnexpectedEof;
+        return broken("read decompressed data", &if is_cut { "unexpected EOF".to_owned() } else { error.to_string() });
+    }
+    if out.len() > limit {
+        return Err(Status::resource_exhausted(format!("grpc: message after decompression larger than max {limit}")));
+    }
+    Ok(out.into())
 }
 
 pub fn too_large(length: usize, limit: usize) -> Status {

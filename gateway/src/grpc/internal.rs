@@ -14,7 +14,7 @@ use prost_types::Any;
 use proto_dapr::internals::{InternalInvokeRequest, InternalInvokeRequestStream, InternalInvokeResponseStream};
 use tonic::Status;
 
-use super::service::Reflection;
+use super::reflection::Reflection;
 use super::{Context, frame, proxy, status};
 use crate::blocks::absent;
 use crate::blocks::access_control::Caller;
@@ -52,7 +52,7 @@ impl ServeConnection for InternalApi {
 impl InternalApi {
     /// `limit`: the most bytes of one message.
     pub fn new(runtime: Runtime, limit: usize) -> Self {
-        Self { inner: Arc::new(Inner { runtime, limit, reflection: Reflection::new() }) }
+        Self { inner: Arc::new(Inner { runtime, limit, reflection: Reflection::default() }) }
     }
 
     /// Answers one call. Who calls stands in the request's extensions, as a [`Caller`], where TLS has told.

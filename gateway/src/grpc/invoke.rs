@@ -23,12 +23,17 @@ use crate::operation::Front;
 const MAX_DETAIL: usize = 63;
 
 /// Answers one call. The answer to a call that the application has failed carries the application's headers, too.
-pub async fn invoke_service(context: Context, mut parts: request::Parts, body: Body, limit: usize) -> Response<Body> {
+pub async fn invoke_service(context: Context, parts: request::Parts, body: Body, limit: usize) -> Response<Body> {
+    // The front has refused a deadline that is none.
+    let deadline = unary::timeout(&parts.headers).ok().flatten();
+    unary::within(deadline, answer_one(context, parts, body, limit)).await
+}
+
+async fn answer_one(context: Context, mut parts: request::Parts, body: Body, limit: usize) -> Response<Body> {
     let request = match frame::read::<InvokeServiceRequest>(&parts.headers, body, limit).await {
         Ok(request) => request,
         Err(error) => return frame::status(&error),
     };
-    let timeout = unary::timeout(&parts.headers);
     let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     let metadata = metadata(std::mem::take(&mut parts.headers), authority);
     let asked = request.encoded_len() as u64;
@@ -41,14 +46,7 @@ pub async fn invoke_service(context: Context, mut parts: request::Parts, body: B
         })?;
         answer(&context, &id, reply, limit).await
     };
-    let outcome = match timeout {
-        None => answering.await,
-        Some(timeout) => match tokio::time::timeout(timeout, answering).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
-        },
-    };
-    let mut response = outcome.unwrap_or_else(|error| frame::status(&error));
+    let mut response = answering.await.unwrap_or_else(|error: Status| frame::status(&error));
     // Five bytes in front of a message are gRPC's own.
     let answered = response.body().size_hint().lower().saturating_sub(5);
     response.extensions_mut().insert(frame::Sizes { request: asked, response: answered });

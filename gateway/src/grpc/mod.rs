@@ -11,11 +11,13 @@ use crate::runtime::Runtime;
 
 mod absent;
 mod bindings;
+mod check;
 pub mod frame;
 pub mod internal;
 mod invoke;
 mod proxy;
 mod pubsub;
+mod reflection;
 mod secrets;
 mod service;
 mod sidecar;
@@ -65,16 +67,24 @@ pub struct Call {
 impl GrpcApi {
     /// `limit`: the most bytes of one message.
     pub fn new(runtime: Runtime, access: Access, limit: usize) -> Self {
-        Self { inner: Arc::new(Inner { runtime, access, limit, reflection: Reflection::new() }) }
+        Self { inner: Arc::new(Inner { runtime, access, limit, reflection: Reflection::default() }) }
     }
 
     /// Answers one call.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
+        if let Some(refusal) = check::refusal(&parts) {
+            return refusal;
+        }
+        let content_type = parts.headers.get(http::header::CONTENT_TYPE).cloned();
         let call = parts.extensions.remove::<CallContext>().unwrap_or_else(|| CallContext::new(Front::Grpc));
         let context = Context { runtime: self.inner.runtime.clone(), call, headers: Arc::default() };
-        service::dispatch(&self.inner, parts, body, context).await
+        let mut response = service::dispatch(&self.inner, parts, body, context).await;
+        if let Some(content_type) = content_type {
+            check::echo_content_type(&content_type, &mut response);
+        }
+        response
     }
 }
 
-use service::Reflection;
+use reflection::Reflection;

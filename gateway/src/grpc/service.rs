@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, request};
-use http_body_util::BodyExt;
 use tonic::Status;
-use tower::ServiceExt;
 
 use super::unary::{unary, unary_with_headers};
 use super::{Call, Context, Inner, absent, frame, invoke, pubsub, secrets, sidecar, state, status, streaming};
@@ -96,39 +94,6 @@ async fn by_group(method: &str, call: Call) -> Response<Body> {
         Some("binarystore") => unary(call, absent::binary_file).await,
         _ => {
             frame::status(&Status::internal(format!("the method {method} is in the catalogue but not in the service")))
-        }
-    }
-}
-
-/// Server reflection, both versions, over every definition that this binary knows.
-pub struct Reflection {
-    routes: Option<axum::Router>,
-}
-
-impl Reflection {
-    pub fn new() -> Self {
-        let builder = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(proto_dapr::FILE_DESCRIPTOR_SET)
-                .with_service_name(SERVICE)
-        };
-        let routes = match (builder().build_v1(), builder().build_v1alpha()) {
-            (Ok(v1), Ok(v1alpha)) => {
-                Some(tonic::service::Routes::new(v1).add_service(v1alpha).prepare().into_axum_router())
-            }
-            _ => None,
-        };
-        Self { routes }
-    }
-
-    pub async fn call(&self, parts: request::Parts, body: Body) -> Response<Body> {
-        let Some(routes) = self.routes.clone() else {
-            return frame::status(&Status::unavailable("the service definitions could not be read"));
-        };
-        let request = http::Request::from_parts(parts, axum::body::Body::new(body));
-        match routes.oneshot(request).await {
-            Ok(response) => response.map(|body| Body::stream(body.map_err(|error| error.into_inner()))),
-            Err(never) => match never {},
         }
     }
 }

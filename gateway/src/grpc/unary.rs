@@ -32,22 +32,41 @@ where
     Running: Future<Output = Result<(Reply, HeaderMap), ApiError>> + Send,
 {
     let Call { context, headers, body, limit } = call;
-    let timeout = timeout(&headers);
+    // The front has refused a deadline that is none.
+    let deadline = timeout(&headers).ok().flatten();
+    within(deadline, answer_one(context, headers, body, limit, answer)).await
+}
+
+/// Runs `answering` until it ends, or the deadline that the call has.
+pub async fn within(deadline: Option<Duration>, answering: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let over = || frame::status(&Status::deadline_exceeded("context deadline exceeded"));
+    match deadline {
+        None => answering.await,
+        Some(Duration::ZERO) => over(),
+        Some(deadline) => tokio::time::timeout(deadline, answering).await.unwrap_or_else(|_| over()),
+    }
+}
+
+async fn answer_one<Request, Reply, Answer, Running>(
+    context: Context,
+    headers: HeaderMap,
+    body: Body,
+    limit: usize,
+    answer: Answer,
+) -> Response<Body>
+where
+    Request: Message + Default,
+    Reply: Message,
+    Answer: FnOnce(Context, Request) -> Running + Send,
+    Running: Future<Output = Result<(Reply, HeaderMap), ApiError>> + Send,
+{
     let request = match frame::read::<Request>(&headers, body, limit).await {
         Ok(request) => request,
         Err(error) => return frame::status(&error),
     };
     let runtime = context.runtime.clone();
     let request_size = request.encoded_len() as u64;
-    let running = answer(context.with_headers(headers), request);
-    let outcome = match timeout {
-        None => running.await,
-        Some(timeout) => match tokio::time::timeout(timeout, running).await {
-            Ok(outcome) => outcome,
-            Err(_) => return frame::status(&Status::deadline_exceeded("context deadline exceeded")),
-        },
-    };
-    match outcome {
+    match answer(context.with_headers(headers), request).await {
         Ok((reply, headers)) => {
             let mut response = frame::reply(&reply, headers, limit);
             let sizes = frame::Sizes { request: request_size, response: reply.encoded_len() as u64 };
@@ -64,17 +83,32 @@ where
 }
 
 /// `grpc-timeout`: up to 8 digits and a unit.
-pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(number.checked_mul(3600)?),
-        "M" => Duration::from_secs(number.checked_mul(60)?),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
+///
+/// # Errors
+///
+/// A value that is none, in Go's words.
+pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if text.len() < 2 {
+        return Err(format!("transport: timeout string is too short: {text:?}"));
+    }
+    if text.len() > 9 {
+        return Err(format!("transport: timeout string is too long: {text:?}"));
+    }
+    let (digits, unit) = text.split_at_checked(text.len() - 1).unwrap_or((&text, ""));
+    let nanoseconds: u64 = match unit {
+        "H" => 3_600_000_000_000,
+        "M" => 60_000_000_000,
+        "S" => 1_000_000_000,
+        "m" => 1_000_000,
+        "u" => 1000,
+        "n" => 1,
+        _ => return Err(format!("transport: timeout unit is not recognized: {text:?}")),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("strconv.ParseUint: parsing {digits:?}: invalid syntax"));
+    }
+    let number: u64 = digits.parse().unwrap_or(u64::MAX);
+    Ok(Some(Duration::from_nanos(number.saturating_mul(nanoseconds))))
 }

@@ -231,6 +231,9 @@ fn transaction_op(json: &Json, query: &Metadata) -> Result<TransactionOp, TypeEr
     };
     let word = fields.string("operation")?.unwrap_or_default();
     let request = fields.get("request").unwrap_or(&empty);
+    if !matches!(request, Json::Object(_)) {
+        return Err(TypeError::no_map(request));
+    }
     match word.as_str() {
         "upsert" => save_item(request, query).map(TransactionOp::Upsert),
         "delete" => {

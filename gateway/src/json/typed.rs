@@ -15,6 +15,17 @@ impl TypeError {
         Self(format!("json: cannot unmarshal {} into Go value of type {go_type}", found_text(found)))
     }
 
+    /// A value that is read by its members and has none, as Go's `mapstructure` says it.
+    pub fn no_map(found: &Json) -> Self {
+        let kind = match found {
+            Json::Bool(_) => "bool",
+            Json::Number(_) => "float64",
+            Json::Array(_) => "slice",
+            _ => "string",
+        };
+        Self(format!("'' expected a map, got '{kind}'"))
+    }
+
     /// A member of the wrong kind.
     pub fn field(found: &Json, structure: &str, field: &str, go_type: &str) -> Self {
         Self(format!(

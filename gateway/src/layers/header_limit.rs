@@ -1,7 +1,8 @@
 //! What Go's server refuses before any handler: header blocks longer than `--read-buffer-size` and Go's slack of 4096
 //! (431), and paths with broken escapes (400), as daprd 1.18.
 
-use http::{Request, Response, StatusCode};
+use http::header::{EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Version};
 use tower::Layer;
 
 use super::ServeConnection;
@@ -36,12 +37,49 @@ impl<S: ServeConnection> ServeConnection for Limited<S> {
         if size(&request) > self.most {
             return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "431 Request Header Fields Too Large");
         }
-        // Go's server reads no path with a broken escape.
-        if query_unescape(request.uri().path()).is_err() {
-            return refuse(StatusCode::BAD_REQUEST, "400 Bad Request");
+        if let Some((status, text)) = fault(&request) {
+            return refuse(status, text);
+        }
+        // It asks for the server itself, not for anything that it serves.
+        if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            return Response::new(Body::empty());
         }
         self.inner.serve(request).await
     }
+}
+
+/// What is wrong with a request whose syntax is right. Two readings of where it ends, or of whom it is for, are one
+/// too many: another server on its way may choose the other.
+fn fault(request: &Request<Body>) -> Option<(StatusCode, &'static str)> {
+    let (path, headers) = (request.uri().path(), request.headers());
+    // Go's server reads no path with a broken escape.
+    if path.contains('%') && query_unescape(path).is_err() {
+        return Some((StatusCode::BAD_REQUEST, "400 Bad Request"));
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => {
+            return Some((StatusCode::BAD_REQUEST, "400 Bad Request: missing required Host header"));
+        }
+        (Some(host), None) if !host.as_bytes().iter().all(may_be_in_host) => {
+            return Some((StatusCode::BAD_REQUEST, "400 Bad Request: malformed Host header"));
+        }
+        (Some(_), Some(_)) => return Some((StatusCode::BAD_REQUEST, "400 Bad Request")),
+        _ => {}
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if codings.next().is_some() || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Some((StatusCode::NOT_IMPLEMENTED, "Unsupported transfer encoding"));
+    }
+    let expectation = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    expectation
+        .is_some_and(|wanted| !wanted.is_empty() && !wanted.eq_ignore_ascii_case(b"100-continue"))
+        .then_some((StatusCode::EXPECTATION_FAILED, ""))
+}
+
+fn may_be_in_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~".contains(byte)
 }
 
 /// What Go's server answers before any handler sees the request.
@@ -49,8 +87,10 @@ fn refuse(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    if !text.is_empty() {
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -10,6 +10,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode};
@@ -52,6 +54,11 @@ impl<S: ServeConnection> ServeConnection for Upgrading<S> {
         if !self.enabled || !asks(&request) {
             return self.inner.serve(request).await;
         }
+        if !has_settings(&request) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            return response;
+        }
         let headers = headers_frame(&request);
         let upgraded = hyper::upgrade::on(&mut request);
         let service = self.inner.clone();
@@ -80,6 +87,12 @@ fn asks(request: &Request<Body>) -> bool {
         && request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"h2c"))
         && request.headers().contains_key(SETTINGS)
         && request.body().is_end_stream()
+}
+
+/// Whether the settings are what they must be: the payload of a SETTINGS frame in base64 for URLs.
+fn has_settings(request: &Request<Body>) -> bool {
+    let value = request.headers().get(SETTINGS).map(HeaderValue::as_bytes).unwrap_or_default();
+    URL_SAFE_NO_PAD.decode(value.trim_ascii_end()).is_ok_and(|payload| payload.len().is_multiple_of(6))
 }
 
 /// The request as the HEADERS frame of stream 1, which it ends. Literals without indexing leave the client's

@@ -123,8 +123,9 @@ where
         // hyper's counts idle time between requests, too.
         .header_read_timeout(None)
         .half_close(true)
-        .max_buf_size(http.header_buffer.max(MIN_HEADER_BUFFER))
-        .pipeline_flush(true);
+        // Without `pipeline_flush`: it keeps answers back as long as there are unread bytes, so that one broken request
+        // would end the connection without the answers before it, and without its own.
+        .max_buf_size(http.header_buffer.max(MIN_HEADER_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())

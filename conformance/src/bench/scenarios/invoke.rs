@@ -73,7 +73,7 @@ fn pair(subject: &Subject, app: Kind, protocol: &str, work: impl Fn(&str) -> Wor
         return Some(Running {
             ids,
             drive: Box::new(move |time| {
-                let _kept = (&app, &callee, &folder);
+                let _kept = (&app, &callee, &caller, &folder);
                 closed_loop::run(&work, caller.port, time)
             }),
         });

@@ -90,7 +90,7 @@ fn delivering(subject: &Subject, work: Work, each: u64) -> Option<Running> {
     Some(Running {
         ids,
         drive: Box::new(move |time| {
-            let _kept = (&app, &runtime);
+            let _kept = (&app, &runtime, &sidecar);
             let before = received.load(Ordering::Relaxed);
             let mut counted = closed_loop::run(&work, sidecar.http, time);
             counted.requests *= each;

@@ -85,7 +85,7 @@ fn one(subject: &Subject, work: Work) -> Option<Running> {
         return Some(Running {
             ids,
             drive: Box::new(move |time| {
-                let _kept = &folder;
+                let _kept = (&control, &folder);
                 closed_loop::run(&work, control.port, time)
             }),
         });

@@ -43,7 +43,7 @@ impl Scenario for Upload {
             return Some(Running {
                 ids,
                 drive: Box::new(move |time| {
-                    let _kept = (&app, &callee, &folder);
+                    let _kept = (&app, &callee, &caller, &folder);
                     closed_loop::run(&work, caller.port, time)
                 }),
             });
@@ -54,7 +54,7 @@ impl Scenario for Upload {
         Some(Running {
             ids,
             drive: Box::new(move |time: Duration| {
-                let _kept = (&app, &callee, &folder);
+                let _kept = (&app, &callee, &caller, &folder);
                 closed_loop::run(&work, caller.http, time)
             }),
         })

@@ -36,8 +36,7 @@ const HTTP_STATUS: HeaderName = HeaderName::from_static("ottavo-http-status");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("ottavo-grpc-status");
 const ERROR: HeaderName = HeaderName::from_static("ottavo-error");
 const ERROR_TEXT: HeaderName = HeaderName::from_static("ottavo-error-text");
-const OWN: [HeaderName; 9] =
-    [MARK, VERB, ORIGIN, BODY_TYPE, TYPE_URL, HTTP_STATUS, GRPC_STATUS, ERROR, ERROR_TEXT];
+const OWN: [HeaderName; 9] = [MARK, VERB, ORIGIN, BODY_TYPE, TYPE_URL, HTTP_STATUS, GRPC_STATUS, ERROR, ERROR_TEXT];
 /// In front of the metadata that a gRPC application sent behind its answer.
 const TRAILER: &str = "ottavo-trailer-";
 
