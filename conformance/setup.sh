@@ -1,14 +1,30 @@
 #!/bin/sh
-# Installs what the tests need: Debian's redis-server and etcd-server, and the published Dapr SDK packages that conformance compares
-# with. Idempotent. Caches below $OTTAVO_TEST_CACHE (default: target/test-cache of the workspace).
+# Installs what the tests need: servers and tools from Debian, typos and cargo-deny, and the published Dapr SDK packages
+# that conformance compares and runs with. Idempotent. Caches below $OTTAVO_TEST_CACHE (default: target/test-cache of the
+# workspace).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 export OTTAVO_TEST_CACHE="${OTTAVO_TEST_CACHE:-$root/target/test-cache}"
 mkdir -p "$OTTAVO_TEST_CACHE"
-if ! command -v redis-server >/dev/null || ! command -v etcd >/dev/null; then
-    echo "== Installing redis-server and etcd-server"
+missing=
+for pair in redis-server:redis-server etcd:etcd-server umoci:umoci containerd:containerd runc:runc curl:curl; do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+done
+if [ -n "$missing" ]; then
+    echo "== Installing from Debian:$missing"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server etcd-server >/dev/null
+    # shellcheck disable=SC2086 # a list of packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+fi
+tools="$OTTAVO_TEST_CACHE/tools"
+if ! "$tools/bin/typos" --version 2>/dev/null | grep -q ' 1\.52\.'; then
+    echo "== Installing typos"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check 'typos==1.52.*'
+fi
+if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -q ' 0\.20\.'; then
+    echo "== Building cargo-deny (about 4 minutes on 2 cores)"
+    cargo install --quiet --locked --version '^0.20.2' --root "$tools" cargo-deny
 fi
 echo "== Installing the published packages that wire definitions are compared with"
 "$root/conformance/descriptors/install.sh"

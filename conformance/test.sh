@@ -1,26 +1,38 @@
 #!/bin/sh
-# Installs what tests need and runs them all: formatting, unit and component tests (with real servers), wire
-# definitions against published packages, and the golden answers of a real daprd against our binary.
+# Installs what tests need and runs them all: form, unit and component tests (with real servers), wire definitions against
+# published packages, golden answers of a real daprd, real SDKs, fuzzing, the examples and the image.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 export OTTAVO_TEST_CACHE="${OTTAVO_TEST_CACHE:-$root/target/test-cache}"
 export CARGO_INCREMENTAL=0
-"$root/conformance/setup.sh"
-echo "== Formatting"
-cargo fmt --all --check
-echo "== Building (about 5 minutes on 2 cores the first time)"
-cargo build --locked --workspace --all-targets
-echo "== One provider of cryptography in the tree"
-if cargo tree --locked -e normal -i ring 2>/dev/null | grep -q '^ring '; then
-    echo "ring is in the dependency tree beside aws-lc-rs: rustls would panic at its first use" >&2
-    exit 1
-fi
-echo "== Tests"
-cargo test --locked --workspace
-echo "== First steps, on embedded defaults"
 target=${CARGO_TARGET_DIR:-$root/target}
-data=$(mktemp -d)
-trap 'rm -rf "$data"' EXIT
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-(cd deploy/examples/first-steps && "$target/debug/ottavo" run --data-dir "$data" --log-level error --app-port "$port" -- python3 app.py)
+begin=$(date +%s)
+step() { echo "== $1 ($(($(date +%s) - begin)) s)"; }
+"$root/conformance/setup.sh"
+tools="$OTTAVO_TEST_CACHE/tools/bin"
+step "Formatting and spelling"
+cargo fmt --all --check
+"$tools/typos"
+step "Building for tests (about 4 minutes on 2 cores the first time)"
+cargo build --locked --workspace --all-targets
+step "Clippy (about 3 minutes the first time)"
+cargo clippy --locked --workspace --all-targets -- -D warnings
+step "Licences, sources and banned dependencies"
+"$tools/cargo-deny" --locked --log-level error check bans licenses sources
+step "Building as released (about 6 minutes the first time)"
+cargo build --release --locked -p gateway
+step "Tests; whole processes are the release binary"
+OTTAVO_BIN="$target/release/ottavo" cargo test --locked --workspace
+step "Fuzzing, 20 s each"
+conformance/fuzz/run.sh 20
+step "First steps, on embedded defaults"
+deploy/examples/first-steps/run.sh
+step "Two applications in two languages"
+OTTAVO_BIN="$target/release/ottavo" deploy/examples/two-languages/run.sh
+step "The image, under containerd"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+deploy/docker/image.sh --binary "$target/release/ottavo" "$work/ottavo.tar"
+deploy/docker/check.sh "$work/ottavo.tar"
+step "All passed"
