@@ -102,6 +102,24 @@ pub fn by_grpc_method(method: &str) -> Option<(&'static Row, &'static str)> {
     ROWS.iter().find_map(|row| row.grpc.iter().find(|(name, _)| *name == method).map(|(_, version)| (row, *version)))
 }
 
+/// The methods of [`SERVICE`] that are streams in one direction or both.
+const STREAMS: &[&str] = &[
+    "DecryptAlpha1",
+    "EncryptAlpha1",
+    "GetBinaryFileAlpha1",
+    "SetBinaryFileAlpha1",
+    "SubscribeActorEventsAlpha1",
+    "SubscribeConfiguration",
+    "SubscribeConfigurationAlpha1",
+    "SubscribeTopicEventsAlpha1",
+];
+
+/// Whether a path is that of a method of [`SERVICE`] with one message each way.
+pub fn is_unary_grpc_path(path: &str) -> bool {
+    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE)?.strip_prefix('/'));
+    method.is_some_and(|method| !STREAMS.contains(&method) && by_grpc_method(method).is_some())
+}
+
 /// All operations.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[

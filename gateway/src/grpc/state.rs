@@ -62,13 +62,15 @@ pub async fn save(context: Context, request: SaveStateRequest) -> Result<(), Api
             return Err(table::state::key_missing());
         }
         let metadata: Metadata = item.metadata.clone().into_iter().collect();
-        let value = if metadata.get("contentType").is_some_and(|kind| kind == "application/json") {
+        let is_json = metadata.get("contentType").is_some_and(|kind| kind == "application/json");
+        let sent = is_json.then(|| item.value.clone());
+        let value = if is_json {
             let json = parse_whole(&item.value).map_err(|error| ApiError::unknown(error.unmarshal_text()))?;
             Value::Json(Bytes::from(json.to_text()))
         } else {
             Value::Bytes(item.value.clone())
         };
-        items.push(save_item(item, value, metadata));
+        items.push(SaveItem { sent, ..save_item(item, value, metadata) });
     }
     context.runtime.call(&context.call, SaveState { store, items }).await
 }
@@ -133,7 +135,7 @@ pub async fn query(context: Context, request: QueryStateRequest) -> Result<Query
 }
 
 fn save_item(item: StateItemMessage, value: Value, metadata: Metadata) -> SaveItem {
-    SaveItem { key: item.key, value, etag: item.etag.map(etag), options: options(item.options), metadata }
+    SaveItem { key: item.key, value, sent: None, etag: item.etag.map(etag), options: options(item.options), metadata }
 }
 
 fn delete_item(item: StateItemMessage) -> DeleteItem {

@@ -65,6 +65,7 @@ fn save_item(json: &Json, query: &Metadata) -> Result<SaveItem, TypeError> {
     let mut metadata = fields.string_map("metadata")?;
     metadata.extend(query.clone());
     Ok(SaveItem {
+        sent: None,
         key: fields.string("key")?.unwrap_or_default(),
         value: json_value(fields.get("value").unwrap_or(&Json::Null)),
         etag: fields.string("etag")?,

@@ -9,6 +9,7 @@ use tower::Layer;
 
 use super::ServeConnection;
 use crate::body::Body;
+use crate::catalog::is_unary_grpc_path;
 use crate::http::Answered;
 use crate::operation::Front;
 
@@ -49,6 +50,8 @@ impl<S: ServeConnection> ServeConnection for Logged<S> {
         let duration = started.elapsed().as_millis();
         match self.log.front {
             Front::Http => self.http_line(&verb, &path, agent, duration, &response),
+            // As daprd: streams are not logged, and proxied calls are streams.
+            Front::Grpc if !is_unary_grpc_path(&path) => {}
             Front::Grpc => {
                 let code = grpc_code(&response);
                 tracing::info!(

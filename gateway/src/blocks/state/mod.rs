@@ -57,8 +57,8 @@ impl StateBlock {
         let value = match &store.encryption {
             None => item.value,
             Some(encryption) => {
-                let sealed =
-                    encryption.encrypt(&plain_text(&item.value)).map_err(|error| table::state::save(name, &error))?;
+                let plain = item.sent.unwrap_or_else(|| plain_text(&item.value));
+                let sealed = encryption.encrypt(&plain).map_err(|error| table::state::save(name, &error))?;
                 Value::Bytes(sealed)
             }
         };

@@ -42,6 +42,8 @@ pub struct BulkStateItem {
 pub struct SaveItem {
     pub key: String,
     pub value: Value,
+    /// The value as it was sent, where that is not [`SaveItem::value`]: an encrypted store keeps this one.
+    pub sent: Option<Bytes>,
     pub etag: Option<String>,
     pub options: Options,
     pub metadata: Metadata,
