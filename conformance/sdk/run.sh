@@ -26,7 +26,7 @@ daprd=$!
 trap 'kill $daprd 2>/dev/null || true; rm -rf "$folder"' EXIT
 code=0
 case $language in
-python) "$cache/bin/python" python/main.py || code=$? ;;
+python) "$cache/bin/python" -B python/main.py || code=$? ;;
 javascript) NODE_PATH="$cache/node_modules" node javascript/main.js || code=$? ;;
 go | rust) "$cache/program" || code=$? ;;
 java) java -cp "$cache/program.jar:$cache/lib/*" ottavo.sdk.Main || code=$? ;;

@@ -31,7 +31,8 @@ rust() {
 
 java() {
     # The goals by themselves: the whole life cycle would fetch plugins for tests and resources that there are none of.
-    mvn --quiet --batch-mode --file "$here/java/pom.xml" -Dmaven.repo.local="$folder/repository" \
+    rm -rf "$folder/lib"
+    mvn --quiet --batch-mode -Dstyle.color=never --file "$here/java/pom.xml" -Dmaven.repo.local="$folder/repository" \
         -Dbuild.folder="$folder/build" -DoutputDirectory="$folder/lib" \
         compiler:compile jar:jar dependency:copy-dependencies
     cp "$folder/build/sdk-java-0.1.0.jar" "$folder/program.jar"
@@ -43,7 +44,7 @@ inputs() {
     case $1 in
     python) echo requirements.txt ;;
     javascript) echo package-lock.json ;;
-    *) git -C "$here/$1" ls-files --cached --others --exclude-standard ;;
+    *) find . -type f ! -path './target/*' ! -name facts.txt | LC_ALL=C sort ;;
     esac
 }
 

@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 fn python() {
     prove("python", &["http", "grpc"], |cache| {
         let mut command = Command::new(cache.join("bin/python"));
-        command.arg(folder().join("python/main.py"));
+        // Without compiled files in the repository.
+        command.arg("-B").arg(folder().join("python/main.py"));
         command
     });
 }
