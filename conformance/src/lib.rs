@@ -5,6 +5,7 @@
 //! * [`bench`]: CPU, memory and start beside a real daprd and bare hyper.
 //! * [`load`]: an open-loop generator, and what it measures.
 //! * [`client`]: small raw clients.
+//! * [`coverage`]: which operations have a case.
 //! * [`wire`]: what happens on bad input, as a table.
 //! * [`proofs`]: what is promised under load, each as a run with bounds. The program `conformance` runs them at full
 //!   size, the tests at a small one.
@@ -12,6 +13,7 @@
 pub mod app;
 pub mod bench;
 pub mod client;
+pub mod coverage;
 pub mod load;
 pub mod proofs;
 pub mod target;

@@ -1,4 +1,4 @@
-//! What the fuzzers call with each input, free of any fuzzer: `tests/it` replays the corpus through it.
+//! What the fuzzers call with each input, free of any fuzzer: `tests/replay.rs` replays the corpus through it.
 //!
 //! * [`router`]: a request through the real HTTP stack, with stores and a broker in memory.
 //! * [`envelope`]: a payload into its cloud event and back.

@@ -17,6 +17,7 @@ use crate::target::{Builder, Sidecar};
 
 /// The files of the table, by the sidecar that they need.
 const FILES: &[(&str, &str)] = &[
+    ("absent", include_str!("rows/absent.yaml")),
     ("http-framing", include_str!("rows/http-framing.yaml")),
     ("http-headers", include_str!("rows/http-headers.yaml")),
     ("http-blocks", include_str!("rows/http-blocks.yaml")),

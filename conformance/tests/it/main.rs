@@ -1,8 +1,10 @@
 //! Conformance of the built program.
 
 mod catalogue;
+mod coverage;
 mod docs;
 mod golden;
 mod load;
+mod mixed;
 mod sdk;
 mod wire;

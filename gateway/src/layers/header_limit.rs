@@ -1,5 +1,6 @@
-//! What Go's server refuses before any handler: header blocks longer than `--read-buffer-size` and Go's slack of 4096
-//! (431), and paths with broken escapes (400), as daprd 1.18.
+//! What Go's server refuses before any handler, as daprd 1.18: header blocks longer than `--read-buffer-size` and Go's
+//! slack of 4096 (431), paths with broken escapes, no host or several (400), transfer codings but `chunked` (501),
+//! expectations that nobody meets (417).
 
 use http::header::{EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -104,4 +105,29 @@ fn size(request: &Request<Body>) -> usize {
     let headers: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
     line + headers + "\r\n".len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_two_readings_are_refused() {
+        let refused = |headers: &[(&str, &str)], path: &str| {
+            let mut request = Request::get(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            fault(&request.body(Body::empty()).unwrap()).map_or(200, |(status, _)| status.as_u16())
+        };
+        assert_eq!(refused(&[("host", "a:80")], "/a%20b"), 200);
+        assert_eq!(refused(&[("host", "a")], "/a%zz"), 400);
+        assert_eq!(refused(&[], "/"), 400);
+        assert_eq!(refused(&[("host", "a"), ("host", "b")], "/"), 400);
+        assert_eq!(refused(&[("host", "a b")], "/"), 400);
+        assert_eq!(refused(&[("host", "a"), ("transfer-encoding", "Chunked")], "/"), 200);
+        assert_eq!(refused(&[("host", "a"), ("transfer-encoding", "gzip, chunked")], "/"), 501);
+        assert_eq!(refused(&[("host", "a"), ("expect", "100-Continue")], "/"), 200);
+        assert_eq!(refused(&[("host", "a"), ("expect", "more")], "/"), 417);
+    }
 }
