@@ -166,7 +166,7 @@ async fn runtime(stop: mpsc::UnboundedSender<Stop>) -> Runtime {
 
 /// A store and a broker in memory.
 async fn load(shared: &Shared) {
-    let text = ["mem: state.in-memory", "bus: pubsub.in-memory"]
+    let text = ["mem: state.in-memory", "ps: pubsub.in-memory"]
         .map(|line| {
             let (name, kind) = line.split_once(": ").unwrap_or_default();
             let head = "apiVersion: dapr.io/v1alpha1\nkind: Component\n";
