@@ -149,6 +149,12 @@ impl Loader {
             return Ok(Loaded::Done);
         }
         if self.registry.find(kind, &component.spec.version).is_none() {
+            let known = self.registry.known(&component.spec.kind);
+            let known = if known.is_empty() { "nothing of its kind".to_owned() } else { known.join(", ") };
+            tracing::error!(
+                target: "dapr.runtime.processor",
+                "Component {} has a type that is not known here. This build has {known}", component.log_name()
+            );
             return Err(self.failed(component, &unknown_type(component)));
         }
         let built =

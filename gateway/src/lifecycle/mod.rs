@@ -14,7 +14,7 @@ use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
 use crate::cli::run::child::{Child, exit_code};
-use crate::server::{Http, Reserved, ServeConnection, Swap};
+use crate::server::{Bound, Http, Reserved, ServeConnection, Swap};
 use crate::workers::Workers;
 
 mod address;
@@ -25,6 +25,7 @@ pub mod loader;
 mod metrics_page;
 mod resolver;
 mod signals;
+mod start_pages;
 
 use generation::Generation;
 use listeners::Listeners;
@@ -68,12 +69,15 @@ pub struct Process {
     pub stop: mpsc::UnboundedSender<Stop>,
     pub host_address: String,
     pub internal_port: u16,
+    /// The internal port: bound before anything can take it, served when there is something to serve. Until then the
+    /// calls of others wait at the socket; an answer that says no would look like a failed call to them.
+    internal_bound: Option<Bound>,
     accepting: TaskTracker,
 }
 
 impl Process {
     /// Accepts connections of `bound` for `service` until the drain.
-    fn accept(&self, bound: crate::server::Bound, http: Http, service: impl ServeConnection) {
+    fn accept(&self, bound: Bound, http: Http, service: impl ServeConnection) {
         let accepting = crate::server::accept(bound, http, service, self.workers.clone(), self.drain.subscribe());
         self.accepting.spawn(accepting);
     }
@@ -131,6 +135,7 @@ pub async fn run(flags: Flags, workers: Workers, companion: Companion) -> Result
     app.begin(&process, &generation).await?;
     process.readiness.set("runtime", true);
     tracing::info!(target: SCOPE, "dapr initialized. Status: Running. Init Elapsed {}ms", started.elapsed().as_millis());
+    start_pages::release();
     let mut ended = None;
     loop {
         let asked = tokio::select! {
@@ -294,6 +299,7 @@ async fn prepare(
     let process = Process {
         host_address: address::host_address(&flags.environment, &flags.internal_grpc_listen_address),
         internal_port: internal.port(),
+        internal_bound: Some(internal),
         flags,
         reserved,
         registry,
@@ -309,7 +315,6 @@ async fn prepare(
         stop,
         accepting: TaskTracker::new(),
     };
-    process.accept(internal, listeners::grpc_protocol(&process.flags), process.internal.clone());
     Ok(process)
 }
 

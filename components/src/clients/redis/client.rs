@@ -79,7 +79,18 @@ impl From<fred::error::Error> for Error {
             Kind::Auth | Kind::Config | Kind::Url => ErrorKind::Config,
             _ => ErrorKind::Other,
         };
-        Self { text: error.details().to_owned(), kind }
+        Self { text: plain(error.details()), kind }
+    }
+}
+
+/// Without the debugging form that fred gives an error of the system: `Os { code: 111, ..., message: "..." }`.
+fn plain(details: &str) -> String {
+    let Some(inner) = details.strip_prefix("Os { ") else { return details.to_owned() };
+    let code = inner.strip_prefix("code: ").and_then(|rest| rest.split(',').next());
+    let message = inner.split_once("message: \"").and_then(|(_, rest)| rest.strip_suffix("\" }"));
+    match (code, message) {
+        (Some(code), Some(message)) => format!("{message} (os error {code})"),
+        _ => details.to_owned(),
     }
 }
 
@@ -321,4 +332,16 @@ fn hash(route: Route) -> ClusterHash {
 /// The slot of a key in a cluster.
 pub fn slot(key: &str) -> u16 {
     fred::util::redis_keyslot(key.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_reads_as_text() {
+        let details = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
+        assert_eq!(plain(details), "Connection refused (os error 111)");
+        assert_eq!(plain("WRONGPASS invalid"), "WRONGPASS invalid");
+    }
 }
