@@ -51,7 +51,7 @@ fn print(exit: CliExit) -> u8 {
     // A closed standard output is the reader's choice.
     let _ = std::io::stdout().write_all(exit.stdout.as_bytes());
     let _ = std::io::stderr().write_all(exit.stderr.as_bytes());
-    if let Some((options, line)) = exit.fatal {
+    if let Some((options, line)) = exit.fatal.map(|fatal| *fatal) {
         match logging::init(&options) {
             Ok(logs) => {
                 logging::fatal(&line);

@@ -53,7 +53,6 @@ impl Sidecar {
     /// # Panics
     ///
     /// When it cannot be built.
-    #[expect(clippy::new_without_default, reason = "it starts threads")]
     pub fn start() -> Self {
         // Another call of this process may have installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

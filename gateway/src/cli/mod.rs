@@ -37,7 +37,7 @@ pub struct CliExit {
     pub stdout: String,
     pub stderr: String,
     /// A log line of level fatal on scope `dapr.runtime`, and how log lines look.
-    pub fatal: Option<(LogOptions, String)>,
+    pub fatal: Option<Box<(LogOptions, String)>>,
     pub code: u8,
 }
 
@@ -84,7 +84,7 @@ fn sidecar_command(words: &[String], environment: &Environment) -> Result<Comman
     match sidecar::flags(&parsed, environment) {
         Ok(flags) => Ok(Command::Sidecar(Box::new(flags))),
         Err(error) => Err(CliExit {
-            fatal: Some((fatal_options(&parsed, &error), error.log_line())),
+            fatal: Some(Box::new((fatal_options(&parsed, &error), error.log_line()))),
             stderr: parsed
                 .deprecated()
                 .map(|(flag, instead)| format!("Flag --{flag} has been deprecated, {instead}\n"))
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn wrong_values_are_one_fatal_line() {
         let exit = parsed("daprd", &["--app-id", "a.b"]).unwrap_err();
-        let (options, line) = exit.fatal.unwrap();
+        let (options, line) = *exit.fatal.unwrap();
         assert_eq!((exit.code, options.app_id.as_str()), (1, "a.b"));
         assert_eq!(line, "Fatal error from runtime: parameter app-id cannot contain dots");
     }

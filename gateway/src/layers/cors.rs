@@ -95,7 +95,7 @@ impl<S> WithCors<S> {
         if let Ok(method) = HeaderValue::from_str(&String::from_utf8_lossy(method.as_bytes()).to_ascii_uppercase()) {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method);
         }
-        if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|names| canonical_list(names)) {
+        if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(canonical_list) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         }
         response

@@ -189,7 +189,8 @@ pub fn capabilities(built: &Built) -> Vec<String> {
                 (features.bulk_publish, "BULK_PUBSUB"),
             ]
             .into_iter()
-            .filter_map(|(has, name)| has.then(|| name.to_owned()))
+            .filter(|(has, _)| *has)
+            .map(|(_, name)| name.to_owned())
             .collect()
         }
         Built::SecretStore(store) => store
@@ -200,7 +201,8 @@ pub fn capabilities(built: &Built) -> Vec<String> {
             .collect(),
         Built::Binding { input, output } => [(input.is_some(), "INPUT_BINDING"), (output.is_some(), "OUTPUT_BINDING")]
             .into_iter()
-            .filter_map(|(has, name)| has.then(|| name.to_owned()))
+            .filter(|(has, _)| *has)
+            .map(|(_, name)| name.to_owned())
             .collect(),
         Built::NameResolution(_) | Built::Crypto(_) | Built::Conversation(_) => Vec::new(),
     }

@@ -77,7 +77,7 @@ fn push_label(out: &mut String, name: &str, value: &str) {
 /// A float as Prometheus' own writer prints it: `1.048576e+06`, but `100000`.
 pub fn number(value: f64) -> String {
     let size = value.abs();
-    if size != 0.0 && (size < 1e-4 || size >= EXPONENT_FROM) {
+    if size != 0.0 && !(1e-4..EXPONENT_FROM).contains(&size) {
         let text = format!("{value:e}");
         if let Some((mantissa, exponent)) = text.split_once('e') {
             let (sign, digits) = match exponent.strip_prefix('-') {

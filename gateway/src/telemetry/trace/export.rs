@@ -140,7 +140,10 @@ async fn flush(sinks: &[Sink], batch: &mut Vec<Finished>, failed: &mut bool) {
     }
     for sink in sinks {
         let (name, sent) = match sink {
-            Sink::Stdout => ("stdout", Ok(Ok(stdout::write(batch)))),
+            Sink::Stdout => {
+                stdout::write(batch);
+                continue;
+            }
             Sink::Zipkin(zipkin) => ("zipkin", tokio::time::timeout(TIMEOUT, zipkin.send(batch)).await),
             Sink::Otlp(otlp) => ("otel", tokio::time::timeout(TIMEOUT, otlp.send(batch)).await),
         };

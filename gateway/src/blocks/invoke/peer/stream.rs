@@ -76,7 +76,7 @@ async fn unary(
     );
     let mut request = wire::request(head, Some(bytes.len() as u64));
     if let Some(message) = &mut request.message {
-        message.data = Some(Any { type_url: head.type_url.clone(), value: bytes.to_vec().into() });
+        message.data = Some(Any { type_url: head.type_url.clone(), value: bytes.to_vec() });
     }
     let client = GrpcClient::new(pool.clone(), limit);
     let outcome = client.unary::<_, InternalInvokeResponse>(CALL_LOCAL, &request, metadata(trace), None).await;

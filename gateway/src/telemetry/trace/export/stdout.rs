@@ -6,7 +6,6 @@ use chrono::{DateTime, Local};
 use tracing::info;
 
 use super::SCOPE;
-use crate::telemetry::trace::ids::SpanId;
 use crate::telemetry::trace::span::Finished;
 
 /// Logs each span, in the form of daprd 1.18.
@@ -21,7 +20,7 @@ fn line(span: &Finished) -> String {
         "[{}] Trace: {} Span: {}/{} Time: [{} ->  {}] Annotations: []",
         span.name,
         span.context.trace_id,
-        span.parent.unwrap_or(SpanId::default()),
+        span.parent.unwrap_or_default(),
         span.context.span_id,
         go_time(span.start),
         go_time(span.end),
