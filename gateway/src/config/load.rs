@@ -126,7 +126,7 @@ impl Folders {
             });
             let value = match head {
                 Err(reason) => {
-                    error!(target: RUNTIME, "Could not determine resource type of {name}: {reason}");
+                    error!(target: RUNTIME, "Could not determine resource type: {reason}");
                     continue;
                 }
                 Ok((head, _)) if head.kind != Resiliency::KIND => continue,

@@ -151,7 +151,7 @@ impl Loader {
         if self.registry.find(kind, &component.spec.version).is_none() {
             let known = self.registry.known(&component.spec.kind);
             let known = if known.is_empty() { "nothing of its kind".to_owned() } else { known.join(", ") };
-            tracing::error!(
+            tracing::info!(
                 target: "dapr.runtime.processor",
                 "Component {} has a type that is not known here. This build has {known}", component.log_name()
             );
