@@ -1,6 +1,9 @@
 //! HTTP/1.1: a pool of connections to one origin, each lent out for one exchange.
 
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::header::HOST;
@@ -8,10 +11,11 @@ use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::slots::Slots;
-use super::{ClientError, Origin};
+use super::{ClientError, Io, Origin};
 use crate::body::Body;
 
 /// As Go's transport: connections at one time for each thread, unused ones that are kept, and for how long.
@@ -19,8 +23,11 @@ const MAX_CONNECTIONS: usize = 1024;
 const MAX_IDLE: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The most that is read at once, hence the most that a response's head may have.
+/// The most that a response's head may have.
 const READ_BUFFER: usize = 64 * 1024;
+
+/// The most that is read at once: some such portions of each response wait on their way to a slow reader.
+const PORTION: usize = 16 * 1024;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -121,11 +128,57 @@ impl Http1Pool {
         let io = inner.origin.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
-            .handshake::<_, Body>(TokioIo::new(io))
+            .handshake::<_, Body>(TokioIo::new(Portions(io)))
             .await
             .map_err(|error| ClientError::from_hyper(&error).unwritten())?;
         tokio::spawn(connection);
         Ok((Connection { sender, _permit: permit }, false, slot))
+    }
+}
+
+/// A connection that is read in portions.
+struct Portions(Io);
+
+impl AsyncRead for Portions {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buffer.remaining() <= PORTION {
+            return Pin::new(&mut self.0).poll_read(context, buffer);
+        }
+        let mut portion = ReadBuf::new(buffer.initialize_unfilled_to(PORTION));
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut portion))?;
+        let length = portion.filled().len();
+        buffer.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Portions {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
 

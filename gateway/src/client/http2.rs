@@ -25,7 +25,10 @@ const MAX_STREAMS: usize = 100;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 /// What may be under way on one stream, and on a connection: all its streams may stand still with a full window, and
 /// another one still moves.
-const STREAM_WINDOW: u32 = 64 * 1024;
+///
+/// A window is what a response may hold here for a reader that stands still, beside what waits in front of its socket:
+/// with 256 slow readers 32 MiB must do.
+const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * (MAX_STREAMS as u32 + 8);
 
 /// Pings on a connection, to notice a dead peer.

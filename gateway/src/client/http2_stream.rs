@@ -88,9 +88,12 @@ impl Future for Upload {
     }
 }
 
-/// The response's body. What is read makes room in the window for as much again.
+/// The response's body. What is read makes room in the window for as much again, once the reader wants more: a reader
+/// that stands still has one portion less to be kept for it.
 pub struct Download<G> {
     stream: RecvStream,
+    /// Given out, and still counted in the window.
+    unreleased: usize,
     data_ended: bool,
     trailers_ended: bool,
     /// Stated by the response's head.
@@ -102,7 +105,7 @@ pub struct Download<G> {
 
 impl<G> Download<G> {
     pub fn new(stream: RecvStream, length: Option<u64>, upload: Option<AbortHandle>, guard: G) -> Self {
-        Self { stream, data_ended: false, trailers_ended: false, left: length, upload, _guard: guard }
+        Self { stream, unreleased: 0, data_ended: false, trailers_ended: false, left: length, upload, _guard: guard }
     }
 }
 
@@ -114,10 +117,15 @@ impl<G: Send + Unpin> http_body::Body for Download<G> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let unreleased = std::mem::take(&mut self.unreleased);
+        if unreleased > 0 {
+            // An error means that the stream has ended, which the next read tells.
+            let _ = self.stream.flow_control().release_capacity(unreleased);
+        }
         if !self.data_ended {
             match ready!(self.stream.poll_data(context)) {
                 Some(Ok(data)) => {
-                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.unreleased = data.len();
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

@@ -248,9 +248,12 @@ impl Parser<'_> {
                     self.escape(&mut bytes)?;
                 }
                 0..0x20 => return Err(self.invalid("in string literal")),
-                byte => {
-                    bytes.push(byte);
-                    self.at += 1;
+                _ => {
+                    let rest = &self.text[self.at..];
+                    let ends = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..0x20);
+                    let run = rest.iter().position(ends).unwrap_or(rest.len());
+                    bytes.extend_from_slice(&rest[..run]);
+                    self.at += run;
                 }
             }
         }

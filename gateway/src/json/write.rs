@@ -38,8 +38,16 @@ pub(super) fn write(json: &Json, out: &mut String, number: fn(&str) -> String) {
 
 /// A quoted string with `<`, `>`, `&` and the two line separators escaped.
 pub fn escape_into(text: &str, out: &mut String) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    for character in text.chars() {
+    let mut rest = text;
+    // What stands for itself is copied in one piece.
+    while let Some(at) = rest.bytes().position(may_need_escape) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut characters = special.chars();
+        let Some(character) = characters.next() else { break };
+        rest = characters.as_str();
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -54,7 +62,13 @@ pub fn escape_into(text: &str, out: &mut String) {
             _ => out.push(character),
         }
     }
+    out.push_str(rest);
     out.push('"');
+}
+
+/// Whether a character that begins with this byte may be written otherwise; the line separators begin with 0xe2.
+fn may_need_escape(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
 }
 
 /// A number as Go prints it after reading it as a float64, unless that would change its value: daprd loses digits

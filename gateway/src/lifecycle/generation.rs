@@ -76,13 +76,12 @@ impl Generation {
             tracer,
         };
         let instance = instance(process);
-        let resolver = resolver::build(process, &configuration, instance.clone()).await;
         let mut loader = Loader::new(
             shared.clone(),
             process.registry.clone(),
             flags.environment.clone(),
             identity(process),
-            instance,
+            instance.clone(),
             configuration.spec.components.deny.clone(),
         );
         tracing::info!(target: SCOPE, "Loading components…");
@@ -93,9 +92,11 @@ impl Generation {
             loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline),
         ));
         let channel = app_channel(process, app_pipeline.clone(), &shared)?;
+        let listeners = Listeners::bind(flags, &mut reserved).await?.with_metrics(metrics_port);
+        // This makes the name known, and calls may come at once: after all that takes time.
+        let resolver = resolver::build(process, &configuration, instance).await;
         let mut generation =
             Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline).await?;
-        let listeners = Listeners::bind(&process.flags, &mut reserved).await?.with_metrics(metrics_port);
         generation.put(process);
         listeners.serve(process);
         generation.inbound.publish();

@@ -24,7 +24,7 @@ fn http_protocol(flags: &Flags) -> Http {
         with_http1: true,
         with_http2: allows_h2c(flags),
         // More than the limit, so that the layer can answer 431 in daprd's words.
-        header_buffer: (flags.read_buffer_size * 2).max(1 << 16),
+        header_buffer: (flags.read_buffer_size * 2).max(32 << 10),
         keepalive: false,
         first_head: FIRST_HEAD,
     }
@@ -99,7 +99,9 @@ impl Listeners {
     }
 
     /// Begins to accept, and says so in the words that tools wait for.
-    pub fn serve(self, process: &Process) {
+    pub fn serve(self, process: &mut Process) {
+        let internal = process.internal_bound.take();
+        let process = &*process;
         let flags = &process.flags;
         for bound in self.grpc {
             process.accept(bound, grpc_protocol(flags), process.grpc.clone());
@@ -122,6 +124,9 @@ impl Listeners {
         }
         if let Some(bound) = self.metrics {
             process.accept(bound, http_protocol(flags), process.metrics.clone());
+        }
+        if let Some(bound) = internal {
+            process.accept(bound, grpc_protocol(flags), process.internal.clone());
         }
         let address = &flags.internal_grpc_listen_address;
         tracing::info!(target: SCOPE, "Internal gRPC server is running on {address}:{}", process.internal_port);

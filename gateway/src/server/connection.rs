@@ -33,7 +33,8 @@ pub struct Http {
     /// HTTP/1.1 beside HTTP/2 with prior knowledge; else HTTP/2 alone (gRPC).
     pub with_http1: bool,
     pub with_http2: bool,
-    /// The most bytes of a header block that are read; daprd's limit itself is held by a layer.
+    /// The most bytes of a header block that are read, and of a response that wait for an HTTP/1.1 client to read;
+    /// daprd's limit of headers itself is held by a layer.
     pub header_buffer: usize,
     /// gRPC keepalive: pings to idle clients and GOAWAY as daprd 1.18 sends them.
     pub keepalive: bool,
@@ -164,7 +165,8 @@ where
             tracing::debug!(target: "dapr.runtime", "A connection sent no request in {:?}", http.first_head);
             return;
         }
-        _ = drain.wait_for(|draining| *draining) => {
+        // The guard that it gives must not live on while the connection ends.
+        () = async { drop(drain.wait_for(|draining| *draining).await) } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -176,6 +178,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::AtomicUsize;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -193,9 +198,12 @@ mod tests {
     fn connect(first_head: Duration) -> (tokio::io::DuplexStream, watch::Sender<bool>) {
         let (client, server) = tokio::io::duplex(4096);
         let (drain, draining) = watch::channel(false);
-        let http = Http { with_http1: true, with_http2: true, header_buffer: 0, keepalive: false, first_head };
-        tokio::spawn(serve_io(server, http, Hello, draining));
+        tokio::spawn(serve_io(server, http(first_head), Hello, draining));
         (client, drain)
+    }
+
+    fn http(first_head: Duration) -> Http {
+        Http { with_http1: true, with_http2: true, header_buffer: 0, keepalive: false, first_head }
     }
 
     async fn ask(client: &mut tokio::io::DuplexStream) -> String {
@@ -218,6 +226,47 @@ mod tests {
             assert!(ask(&mut client).await.starts_with("HTTP/1.1 200"));
             tokio::time::sleep(limit * 2).await;
         }
+    }
+
+    /// Gives as much as it is asked for, and counts it.
+    #[derive(Clone, Default)]
+    struct Endless(Arc<AtomicUsize>);
+
+    impl http_body::Body for Endless {
+        type Data = bytes::Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Infallible>>> {
+            let taken = self.0.fetch_add(1024, Ordering::Relaxed);
+            // An end all the same, so that a failure of this test is one, and not an endless loop.
+            let frame = (taken < 16 << 20).then(|| Ok(http_body::Frame::data(bytes::Bytes::from_static(&[0; 1024]))));
+            std::task::Poll::Ready(frame)
+        }
+    }
+
+    impl ServeConnection for Endless {
+        async fn serve(&self, _request: Request<Body>) -> Response<Body> {
+            Response::new(Body::stream(self.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_client_does_not_read_does_not_pile_up() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let (_drain, draining) = watch::channel(false);
+        let taken = Arc::new(AtomicUsize::new(0));
+        let http = Http { header_buffer: 32 * 1024, ..http(FIRST_HEAD) };
+        tokio::spawn(serve_io(server, http, Endless(taken.clone()), draining));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        client.read_exact(&mut first).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(taken.load(Ordering::Relaxed) <= 64 * 1024, "{} bytes wait", taken.load(Ordering::Relaxed));
     }
 
     #[tokio::test]
