@@ -23,7 +23,7 @@ step "Licences, sources and banned dependencies"
 step "Building as released (about 6 minutes the first time)"
 cargo build --release --locked -p gateway
 step "Tests; whole processes are the release binary"
-OTTAVO_BIN="$target/release/ottavo" cargo test --locked --workspace
+OTTAVO_BIN="$target/release/ottavo" cargo test --locked --workspace --no-fail-fast
 step "Fuzzing, 20 s each"
 conformance/fuzz/run.sh 20
 step "First steps, on embedded defaults"

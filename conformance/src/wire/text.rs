@@ -15,7 +15,7 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
         let repeat = tail.find('>').and_then(|end| {
             let (unit, count) = tail[..end].rsplit_once('*')?;
             let count: usize = count.parse().ok()?;
-            (!unit.is_empty()).then_some((unit, count, end))
+            (!unit.is_empty() && !unit.contains('<')).then_some((unit, count, end))
         });
         match repeat {
             Some((unit, count, end)) => {
