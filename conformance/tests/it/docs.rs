@@ -79,7 +79,7 @@ fn check(page: &Path) -> usize {
         return 0;
     }
     let mut command = Command::new(ottavo());
-    command.args(["run", "--app-id", "docs", "--log-level", "warning", "--data-dir"]).arg(&data);
+    command.args(["run", "--app-id", "docs", "--log-level", "warn", "--data-dir"]).arg(&data);
     command.arg("--resources-path").arg(&resources);
     if let Some(path) = configuration {
         command.arg("--config").arg(path);

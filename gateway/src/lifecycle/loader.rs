@@ -149,13 +149,11 @@ impl Loader {
             return Ok(Loaded::Done);
         }
         if self.registry.find(kind, &component.spec.version).is_none() {
-            let known = self.registry.known(&component.spec.kind);
-            let known = if known.is_empty() { "nothing of its kind".to_owned() } else { known.join(", ") };
-            tracing::info!(
-                target: "dapr.runtime.processor",
-                "Component {} has a type that is not known here. This build has {known}", component.log_name()
-            );
-            return Err(self.failed(component, &unknown_type(component)));
+            let failure = self.failed(component, &unknown_type(component));
+            // A line of its own behind daprd's, whose texts tools match.
+            let (block, known) = (component.block(), self.registry.known(&component.spec.kind).join(", "));
+            tracing::error!(target: "dapr.runtime.processor", "The types of {block} that this build has: {known}");
+            return Err(failure);
         }
         let built =
             self.build(component, resolved.properties.clone()).await.map_err(|error| self.failed(component, &error))?;
