@@ -38,6 +38,9 @@ class App(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path == "/orders":
+            if call("GET", "/healthz")[0] != 204:
+                # What is published before this application has subscribed would not reach it.
+                return self.answer(503, {"error": "the sidecar is not ready yet"})
             call("POST", "/state/statestore", [{"key": body["id"], "value": {**body, "state": "ordered"}}])
             status, answer = call("POST", "/invoke/kitchen/method/prepare", body)
             print(f"order {body['id']}: the kitchen says {answer}", flush=True)
