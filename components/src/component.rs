@@ -1,6 +1,7 @@
 //! What a component is made from, and what comes out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Instance {
     pub address: String,
     pub http_port: u16,
     pub internal_port: u16,
+    /// A socket that is the same to peers on this host as the internal port.
+    pub internal_socket: Option<PathBuf>,
     pub app_port: u16,
     /// Further facts by name, such as `DAPR_HTTP_PORT`.
     pub extra: BTreeMap<String, String>,

@@ -63,6 +63,11 @@ impl Body {
         Self::stream(Preceded { first: Some(first), rest: self })
     }
 
+    /// Whether all of it is here.
+    pub fn is_at_hand(&self) -> bool {
+        matches!(self.inner, Inner::Empty | Inner::Full(_))
+    }
+
     /// The bytes, when they are all at hand.
     pub fn as_full(&self) -> Option<Bytes> {
         match &self.inner {

@@ -9,7 +9,7 @@ use gateway::cli::{self, CliExit, Command, Flags};
 use gateway::config::Environment;
 use gateway::lifecycle::{self, Companion};
 use gateway::telemetry::logging;
-use gateway::workers::Workers;
+use gateway::workers::{self, Workers};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 #[global_allocator]
@@ -86,16 +86,13 @@ fn start(flags: Flags, companion: Companion) -> u8 {
     };
     raise_open_files();
     let outcome = (|| {
-        let workers = Workers::for_this_machine().map_err(|error| format!("cannot start worker threads: {error}"))?;
-        let background = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("ottavo-background")
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start the background runtime: {error}"))?;
-        let outcome = background.block_on(lifecycle::run(flags, workers, companion)).map_err(|fatal| fatal.0);
+        let count = workers::count(flags.environment.non_empty(workers::VARIABLE))?;
+        let runtime = workers::single_threaded().map_err(|error| format!("cannot start the runtime: {error}"))?;
+        let workers =
+            Workers::start(&runtime, count).map_err(|error| format!("cannot start worker threads: {error}"))?;
+        let outcome = runtime.block_on(lifecycle::run(flags, workers, companion)).map_err(|fatal| fatal.0);
         // What still runs has had its time.
-        background.shutdown_timeout(std::time::Duration::from_millis(100));
+        runtime.shutdown_timeout(std::time::Duration::from_millis(100));
         outcome
     })();
     let code = match outcome {

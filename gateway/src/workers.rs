@@ -1,20 +1,25 @@
-//! One single-threaded runtime per core: a connection, and the connections it needs, stay on one thread.
+//! Single-threaded runtimes: a connection, and the connections it needs, stay on one thread.
 //!
-//! Measured against a work-stealing runtime this saves a fifth to a third of the CPU per request. Components and
-//! everything that is no request run on the process's background runtime.
+//! Measured against a work-stealing runtime this saves a fifth to a third of the CPU per request. The thread that
+//! starts the others is the first worker and runs everything that is no connection beside its share of them:
+//! components, subscriptions, the life cycle. What a request hands to a component, and what a broker hands to the
+//! application, then wakes no other thread.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
 
 /// The most worker threads; pools per worker are arrays of this many and one more for all other threads.
 pub const MAX_WORKERS: usize = 64;
+
+/// The environment variable that sets the number of worker threads.
+pub const VARIABLE: &str = "OTTAVO_WORKERS";
 
 thread_local! {
     static INDEX: Cell<usize> = const { Cell::new(MAX_WORKERS) };
@@ -25,7 +30,20 @@ pub fn worker_index() -> usize {
     INDEX.get()
 }
 
-type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+/// How many workers serve: what `given` (the variable's value) says, or one for each processor that this process may
+/// use.
+///
+/// # Errors
+/// A value that is no number from 1 to [`MAX_WORKERS`].
+pub fn count(given: Option<&str>) -> Result<usize, String> {
+    let Some(given) = given else {
+        return Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS));
+    };
+    match given.parse() {
+        Ok(count) if (1..=MAX_WORKERS).contains(&count) => Ok(count),
+        _ => Err(format!("{VARIABLE} is {given:?}: it must be a number of threads from 1 to {MAX_WORKERS}")),
+    }
+}
 
 /// The worker threads. Dropping the last handle lets them end when their tasks have.
 #[derive(Clone)]
@@ -34,52 +52,63 @@ pub struct Workers {
 }
 
 struct Inner {
-    senders: Vec<mpsc::UnboundedSender<Job>>,
-    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    handles: Vec<Handle>,
+    others: std::sync::Mutex<Vec<Other>>,
     next: AtomicUsize,
 }
 
+/// A worker that has a thread of its own.
+struct Other {
+    thread: JoinHandle<()>,
+    /// Its thread ends when this is dropped.
+    _lives: oneshot::Sender<()>,
+}
+
 impl Workers {
-    /// Starts `count` threads (1 to [`MAX_WORKERS`]).
-    pub fn start(count: usize) -> io::Result<Self> {
-        let mut senders = Vec::new();
-        let mut threads = Vec::new();
-        for index in 0..count.clamp(1, MAX_WORKERS) {
-            let (sender, receiver) = mpsc::unbounded_channel::<Job>();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// Makes the calling thread the first worker, by the runtime that it blocks on from now on, and starts the others:
+    /// `count` in all (1 to [`MAX_WORKERS`]).
+    ///
+    /// # Errors
+    /// A thread or a runtime cannot be had.
+    pub fn start(first: &Runtime, count: usize) -> io::Result<Self> {
+        INDEX.set(0);
+        let mut handles = vec![first.handle().clone()];
+        let mut others = Vec::new();
+        for index in 1..count.clamp(1, MAX_WORKERS) {
+            let runtime = single_threaded()?;
+            handles.push(runtime.handle().clone());
+            let (lives, ends) = oneshot::channel::<()>();
             let thread = std::thread::Builder::new().name(format!("ottavo-worker-{index}")).spawn(move || {
                 INDEX.set(index);
-                run(&runtime, receiver);
+                // An error is the end of the sender: nothing is ever sent.
+                let _ = runtime.block_on(ends);
             })?;
-            senders.push(sender);
-            threads.push(thread);
+            others.push(Other { thread, _lives: lives });
         }
-        let inner = Inner { senders, threads: std::sync::Mutex::new(threads), next: AtomicUsize::new(0) };
+        let inner = Inner { handles, others: std::sync::Mutex::new(others), next: AtomicUsize::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// As many threads as this process has processors.
-    pub fn for_this_machine() -> io::Result<Self> {
-        Self::start(std::thread::available_parallelism().map_or(1, usize::from))
+    /// Runs a future on the next worker.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let next = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.handles.len();
+        self.inner.handles[next].spawn(future);
     }
+}
 
-    /// Runs a future on the next worker. `make` is called there, so that what it makes need not be `Send`.
-    pub fn spawn<F, Fut>(&self, make: F)
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + 'static,
-    {
-        let next = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.senders.len();
-        // A worker ends only with the process.
-        let _ = self.inner.senders[next].send(Box::new(move || Box::pin(make())));
-    }
+/// A runtime for one worker.
+///
+/// # Errors
+/// The system gives no descriptors for it.
+pub fn single_threaded() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.senders.clear();
-        let threads = self.threads.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for thread in threads.drain(..) {
+        let others = self.others.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for Other { thread, _lives: lives } in others.drain(..) {
+            drop(lives);
             // A worker that drops the last handle must not wait for itself.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
@@ -88,32 +117,37 @@ impl Drop for Inner {
     }
 }
 
-fn run(runtime: &tokio::runtime::Runtime, mut receiver: mpsc::UnboundedReceiver<Job>) {
-    let local = tokio::task::LocalSet::new();
-    local.block_on(runtime, async move {
-        while let Some(job) = receiver.recv().await {
-            tokio::task::spawn_local(job());
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn jobs_run_on_workers_in_turn() {
-        let workers = Workers::start(2).unwrap();
-        let (sender, receiver) = std::sync::mpsc::channel();
+    fn futures_run_on_workers_in_turn() {
+        assert_eq!(worker_index(), MAX_WORKERS);
+        let runtime = single_threaded().unwrap();
+        let workers = Workers::start(&runtime, 2).unwrap();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         for _ in 0..4 {
             let sender = sender.clone();
-            workers.spawn(move || async move {
-                sender.send(worker_index()).unwrap();
-            });
+            workers.spawn(async move { sender.send(worker_index()).unwrap() });
         }
-        let mut seen: Vec<usize> = (0..4).map(|_| receiver.recv().unwrap()).collect();
+        let mut seen = runtime.block_on(async {
+            let mut seen = Vec::new();
+            for _ in 0..4 {
+                seen.push(receiver.recv().await.unwrap());
+            }
+            seen
+        });
         seen.sort_unstable();
         assert_eq!(seen, [0, 0, 1, 1]);
-        assert_eq!(worker_index(), MAX_WORKERS);
+    }
+
+    #[test]
+    fn the_variable_says_how_many_and_nonsense_is_refused() {
+        assert_eq!(count(Some("3")), Ok(3));
+        assert!(count(None).unwrap() >= 1);
+        for nonsense in ["", "0", "-1", "many", "65"] {
+            assert!(count(Some(nonsense)).unwrap_err().contains(nonsense));
+        }
     }
 }

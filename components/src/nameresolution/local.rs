@@ -1,7 +1,7 @@
 //! The same-host registry: sidecars of one user find each other through files in a folder that only the user can use.
 //!
-//! One file a process, its name the app id, its content the address; namespaces do not count, as with mDNS. The owner
-//! holds an exclusive lock on it: a killed process holds none, so nothing it leaves behind is ever believed. The folder is
+//! One file a process, its name the app id, its content the address: a Unix socket beside the file where the sidecar
+//! serves one, since that costs both sides less than TCP. Namespaces do not count, as with mDNS. The owner holds an exclusive lock on it: a killed process holds none, so nothing it leaves behind is ever believed. The folder is
 //! `$XDG_RUNTIME_DIR/ottavo`, else `ottavo-<uid>` in `$TMPDIR` or the system's folder for temporary files; it must be
 //! the user's own and closed to others.
 
@@ -27,6 +27,46 @@ pub fn runtime_folder() -> PathBuf {
         Some(runtime) => runtime.join("ottavo"),
         None => std::env::temp_dir().join(format!("ottavo-{}", nix::unistd::getuid())),
     }
+}
+
+/// In front of an address that is a socket's path.
+const SOCKET: &str = "unix:";
+
+/// The longest path that a Unix socket may have.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A path for a socket of this process in the registry's folder, which is made if it is missing.
+///
+/// # Errors
+/// The folder cannot be used (see [`Registry::open`]), or its path is too long for a socket.
+pub fn socket_path(folder: &Path) -> Result<PathBuf> {
+    make_private(folder)?;
+    let path = folder.join(format!(".{}-{}.sock", std::process::id(), uuid::Uuid::new_v4().simple()));
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(Error::new(ErrorKind::Config, format!("{} is too long for a Unix socket", path.display())));
+    }
+    Ok(path)
+}
+
+/// Makes the folder; it must be this user's alone.
+fn make_private(folder: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| unusable(folder, &error);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let facts = std::fs::symlink_metadata(folder).map_err(failed)?;
+    let is_private = facts.is_dir() && facts.uid() == nix::unistd::getuid().as_raw() && facts.mode() & 0o077 == 0;
+    if !is_private {
+        let text = format!(
+            "{} is not a folder of this user alone (mode 0700): other users could pretend to be applications; remove it, or set XDG_RUNTIME_DIR",
+            folder.display()
+        );
+        return Err(Error::new(ErrorKind::Config, text));
+    }
+    Ok(())
+}
+
+fn unusable(folder: &Path, error: &std::io::Error) -> Error {
+    let text = format!("cannot use {} for the registry of sidecars on this host: {error}", folder.display());
+    Error::new(ErrorKind::Config, text)
 }
 
 /// The registry, and this process's own entry in it.
@@ -63,22 +103,12 @@ impl Registry {
     /// # Errors
     /// A folder that is another user's or open to others, or that cannot be written.
     pub fn open(folder: &Path, context: &InitContext) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            let text = format!("cannot use {} for the registry of sidecars on this host: {error}", folder.display());
-            Error::new(ErrorKind::Config, text)
+        make_private(folder)?;
+        let address = match &context.instance.internal_socket {
+            Some(path) => format!("{SOCKET}{}", path.display()),
+            None => host_port(&context.instance.address, context.instance.internal_port),
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        let facts = std::fs::symlink_metadata(folder).map_err(failed)?;
-        let is_private = facts.is_dir() && facts.uid() == nix::unistd::getuid().as_raw() && facts.mode() & 0o077 == 0;
-        if !is_private {
-            let text = format!(
-                "{} is not a folder of this user alone (mode 0700): other users could pretend to be applications; remove it, or set XDG_RUNTIME_DIR",
-                folder.display()
-            );
-            return Err(Error::new(ErrorKind::Config, text));
-        }
-        let address = host_port(&context.instance.address, context.instance.internal_port);
-        let own = register(folder, &label(&context.app_id), &address).map_err(failed)?;
+        let own = register(folder, &label(&context.app_id), &address).map_err(|error| unusable(folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
             own: Mutex::new(Some(own)),
@@ -146,6 +176,12 @@ fn read_live(path: &Path) -> Option<String> {
         // Its owner would hold it.
         Ok(_) => {
             let _ = std::fs::remove_file(path);
+            // A socket that was killed with its process leaves its file, too.
+            if let Some(socket) = address.strip_prefix(SOCKET).map(Path::new)
+                && socket.parent() == path.parent()
+            {
+                let _ = std::fs::remove_file(socket);
+            }
             None
         }
         Err(_) => Some(address),
@@ -205,8 +241,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("registry");
         let one = Registry::open(&folder, &context("one", 1)).unwrap();
-        let two = Registry::open(&folder, &context("../two", 2)).unwrap();
-        assert_eq!(resolve(&one, "../two").await.unwrap(), ["127.0.0.1:2"]);
+        let mut with_socket = context("../two", 2);
+        with_socket.instance.internal_socket = Some("/socket".into());
+        let two = Registry::open(&folder, &with_socket).unwrap();
+        assert_eq!(resolve(&one, "../two").await.unwrap(), ["unix:/socket"]);
         assert_eq!(resolve(&two, "one").await.unwrap(), ["127.0.0.1:1"]);
         two.unregister().await;
         assert_eq!(*resolve(&one, "../two").await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -218,9 +256,11 @@ mod tests {
         let folder = folder.path().join("registry");
         let one = Registry::open(&folder, &context("one", 1)).unwrap();
         let stale = folder.join(format!("{}@1-dead", label("gone")));
-        std::fs::write(&stale, "127.0.0.1:9").unwrap();
+        let socket = socket_path(&folder).unwrap();
+        std::fs::write(&socket, "").unwrap();
+        std::fs::write(&stale, format!("unix:{}", socket.display())).unwrap();
         assert!(resolve(&one, "gone").await.is_err());
-        assert!(!stale.exists());
+        assert!(!stale.exists() && !socket.exists());
     }
 
     #[tokio::test]

@@ -23,8 +23,8 @@ pub struct ResolveRequest {
 /// A name resolver. A sidecar's own registration is made by `build` and ended by [`Resolver::unregister`].
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// All known addresses (`host:port`), the one to try first in front. Never empty: an unknown id is
-    /// [`crate::ErrorKind::NotFound`].
+    /// All known addresses (`host:port`, or `unix:` and a path), the one to try first in front. Never empty: an unknown id
+    /// is [`crate::ErrorKind::NotFound`].
     async fn resolve(&self, request: &ResolveRequest) -> Result<Vec<String>>;
 
     /// The caller found `address` dead: it must not be offered again before it was seen alive anew.

@@ -1,8 +1,9 @@
-//! Connections: TCP, and TLS on top of it.
+//! Connections: TCP, and TLS on top of it; Unix sockets.
 
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -26,6 +27,8 @@ pub struct Origin {
 struct Inner {
     host: String,
     port: u16,
+    /// In place of host and port.
+    socket: Option<PathBuf>,
     tls: Option<TlsConfig>,
     /// `host:port`, or the host alone where the scheme implies the port.
     authority: http::HeaderValue,
@@ -43,12 +46,23 @@ impl Origin {
         let authority = if port == default_port { bracketed } else { format!("{bracketed}:{port}") };
         let authority = http::HeaderValue::from_str(&authority)
             .map_err(|_| ClientError::request(format!("invalid character in host name {host:?}")))?;
-        let inner = Inner { host: host.to_owned(), port, tls, authority, dial_timeout: DIAL_TIMEOUT };
+        let inner = Inner { host: host.to_owned(), port, socket: None, tls, authority, dial_timeout: DIAL_TIMEOUT };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// From `host:port`.
+    /// From `host:port`, or from `unix:` and a path, which knows no TLS.
     pub fn from_address(address: &str, tls: Option<TlsConfig>) -> Result<Self, ClientError> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            let inner = Inner {
+                host: String::new(),
+                port: 0,
+                socket: Some(PathBuf::from(path)),
+                tls: None,
+                authority: http::HeaderValue::from_static("localhost"),
+                dial_timeout: DIAL_TIMEOUT,
+            };
+            return Ok(Self { inner: Arc::new(inner) });
+        }
         let parsed = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
         let Some((host, port)) = parsed else {
             return Err(ClientError::dial(format!("dial tcp: address {address}: missing port in address")));
@@ -58,9 +72,9 @@ impl Origin {
 
     /// The same origin with another limit for setting up a connection, TLS included.
     pub fn with_dial_timeout(self, dial_timeout: Duration) -> Self {
-        let Inner { host, port, tls, authority, .. } = &*self.inner;
-        let (host, tls, authority) = (host.clone(), tls.clone(), authority.clone());
-        Self { inner: Arc::new(Inner { host, port: *port, tls, authority, dial_timeout }) }
+        let Inner { host, port, socket, tls, authority, .. } = &*self.inner;
+        let (host, socket, tls, authority) = (host.clone(), socket.clone(), tls.clone(), authority.clone());
+        Self { inner: Arc::new(Inner { host, port: *port, socket, tls, authority, dial_timeout }) }
     }
 
     /// The `Host` header and `:authority`.
@@ -74,8 +88,11 @@ impl Origin {
 
     /// Sets up a connection.
     pub async fn connect(&self) -> Result<Io, ClientError> {
-        let Inner { host, port, tls, dial_timeout, .. } = &*self.inner;
+        let Inner { host, port, socket, tls, dial_timeout, .. } = &*self.inner;
         let setting_up = async {
+            if let Some(path) = socket {
+                return UnixStream::connect(path).await.map(Io::Unix).map_err(|error| unreachable(path, &error));
+            }
             let tcp = dial(host, *port).await?;
             // Requests and answers are small and waited for.
             let _ = tcp.set_nodelay(true);
@@ -86,14 +103,20 @@ impl Origin {
         };
         match tokio::time::timeout(*dial_timeout, setting_up).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(ClientError::dial(format!("dial tcp {self}: i/o timeout"))),
+            Err(_) => {
+                let network = if socket.is_some() { "unix" } else { "tcp" };
+                Err(ClientError::dial(format!("dial {network} {self}: i/o timeout")))
+            }
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { host, port, .. } = &*self.inner;
+        let Inner { host, port, socket, .. } = &*self.inner;
+        if let Some(path) = socket {
+            return write!(f, "{}", path.display());
+        }
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
@@ -124,6 +147,10 @@ fn refused(address: SocketAddr, error: &io::Error) -> ClientError {
     ClientError::dial(format!("dial tcp {address}: connect: {}", io_text(error)))
 }
 
+fn unreachable(path: &Path, error: &io::Error) -> ClientError {
+    ClientError::dial(format!("dial unix {}: connect: {}", path.display(), io_text(error)))
+}
+
 async fn handshake(tcp: TcpStream, host: &str, tls: &TlsConfig) -> Result<Io, ClientError> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| ClientError::dial(format!("tls: {host} is no name that a certificate can have")))?;
@@ -138,6 +165,7 @@ async fn handshake(tcp: TcpStream, host: &str, tls: &TlsConfig) -> Result<Io, Cl
 /// A connection.
 pub enum Io {
     Plain(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -149,6 +177,7 @@ impl AsyncRead for Io {
     ) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_read(context, buffer),
+            Self::Unix(io) => Pin::new(io).poll_read(context, buffer),
             Self::Tls(io) => Pin::new(io).poll_read(context, buffer),
         }
     }
@@ -158,6 +187,7 @@ impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write(context, bytes),
+            Self::Unix(io) => Pin::new(io).poll_write(context, bytes),
             Self::Tls(io) => Pin::new(io).poll_write(context, bytes),
         }
     }
@@ -169,6 +199,7 @@ impl AsyncWrite for Io {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(context, slices),
+            Self::Unix(io) => Pin::new(io).poll_write_vectored(context, slices),
             Self::Tls(io) => Pin::new(io).poll_write_vectored(context, slices),
         }
     }
@@ -176,6 +207,7 @@ impl AsyncWrite for Io {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
+            Self::Unix(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
         }
     }
@@ -183,6 +215,7 @@ impl AsyncWrite for Io {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_flush(context),
+            Self::Unix(io) => Pin::new(io).poll_flush(context),
             Self::Tls(io) => Pin::new(io).poll_flush(context),
         }
     }
@@ -190,6 +223,7 @@ impl AsyncWrite for Io {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(io) => Pin::new(io).poll_shutdown(context),
+            Self::Unix(io) => Pin::new(io).poll_shutdown(context),
             Self::Tls(io) => Pin::new(io).poll_shutdown(context),
         }
     }
@@ -207,6 +241,18 @@ mod tests {
         let Err(error) = Origin::new("127.0.0.1", port, None).unwrap().connect().await else { panic!("it connected") };
         assert_eq!(error.to_string(), format!("dial tcp 127.0.0.1:{port}: connect: connection refused"));
         assert!(error.is_unprocessed());
+    }
+
+    #[tokio::test]
+    async fn unix_sockets_are_addresses_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let origin = Origin::from_address(&format!("unix:{}", path.display()), None).unwrap();
+        let Err(error) = origin.connect().await else { panic!("it connected") };
+        assert_eq!(error.to_string(), format!("dial unix {}: connect: no such file or directory", path.display()));
+        assert!(error.is_unprocessed());
+        let _listener = tokio::net::UnixListener::bind(&path).unwrap();
+        assert!(origin.connect().await.is_ok());
     }
 
     #[test]

@@ -1,33 +1,22 @@
 //! HTTP/1.1: a pool of connections to one origin, each lent out for one exchange.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::http1_connection::{Connection, Download, GiveBack};
 use super::slots::Slots;
-use super::{ClientError, Io, Origin};
+use super::{ClientError, Origin};
 use crate::body::Body;
 
 /// As Go's transport: connections at one time for each thread, unused ones that are kept, and for how long.
 const MAX_CONNECTIONS: usize = 1024;
 const MAX_IDLE: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// The most that a response's head may have.
-const READ_BUFFER: usize = 64 * 1024;
-
-/// The most that is read at once: some such portions of each response wait on their way to a slow reader.
-const PORTION: usize = 16 * 1024;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -53,20 +42,21 @@ impl Default for Slot {
 }
 
 struct Idle {
-    connection: Connection,
+    lent: Lent,
     since: Instant,
 }
 
-struct Connection {
-    sender: SendRequest<Body>,
+/// A connection, and its place among those that may be open.
+struct Lent {
+    connection: Connection,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Gives a connection back when the response's body is dropped.
+/// Where a connection goes when the response's body has ended.
 struct Return {
     pool: Arc<Inner>,
     slot: usize,
-    connection: Option<Connection>,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Http1Pool {
@@ -88,16 +78,15 @@ impl Http1Pool {
             request.headers_mut().insert(HOST, self.inner.origin.authority().clone());
         }
         loop {
-            let (mut connection, is_reused, slot) = self.checkout().await?;
+            let (Lent { mut connection, _permit: permit }, is_reused, slot) = self.checkout().await?;
             let again = if is_reused { repeatable(&request) } else { None };
-            let error = match connection.sender.try_send_request(request).await {
+            let mut error = match connection.send(request).await {
                 Ok(response) => {
-                    let give_back = Return { pool: self.inner.clone(), slot, connection: Some(connection) };
-                    return Ok(response.map(|body| Body::from(body).with_guard(give_back)));
+                    let give_back = Return { pool: self.inner.clone(), slot, permit };
+                    return Ok(response.map(|body| Body::stream(Download::new(body, connection, give_back))));
                 }
                 Err(error) => error,
             };
-            let mut error = error;
             let unwritten = error.take_message();
             let cause = error.error();
             request = match (unwritten, again) {
@@ -110,14 +99,11 @@ impl Http1Pool {
     }
 
     /// A connection ready for a request, whether it has been used before, and the slot it belongs to.
-    async fn checkout(&self) -> Result<(Connection, bool, usize), ClientError> {
+    async fn checkout(&self) -> Result<(Lent, bool, usize), ClientError> {
         let inner = &self.inner;
         let slot = inner.slots.here();
-        while let Some(mut connection) = inner.take_idle(slot) {
-            if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
-                continue;
-            }
-            return Ok((connection, true, slot));
+        if let Some(lent) = inner.take_idle(slot) {
+            return Ok((lent, true, slot));
         }
         let permits = inner.slots.lock(slot).permits.clone();
         let permit = match permits.clone().try_acquire_owned() {
@@ -125,88 +111,37 @@ impl Http1Pool {
             // The semaphore is never closed.
             Err(_) => permits.acquire_owned().await.map_err(|_| ClientError::dial("the connection pool is closed"))?,
         };
-        let io = inner.origin.connect().await?;
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(READ_BUFFER)
-            .handshake::<_, Body>(TokioIo::new(Portions(io)))
-            .await
-            .map_err(|error| ClientError::from_hyper(&error).unwritten())?;
-        tokio::spawn(connection);
-        Ok((Connection { sender, _permit: permit }, false, slot))
-    }
-}
-
-/// A connection that is read in portions.
-struct Portions(Io);
-
-impl AsyncRead for Portions {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if buffer.remaining() <= PORTION {
-            return Pin::new(&mut self.0).poll_read(context, buffer);
-        }
-        let mut portion = ReadBuf::new(buffer.initialize_unfilled_to(PORTION));
-        ready!(Pin::new(&mut self.0).poll_read(context, &mut portion))?;
-        let length = portion.filled().len();
-        buffer.advance(length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Portions {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        let connection = Connection::open(inner.origin.connect().await?).await?;
+        Ok((Lent { connection, _permit: permit }, false, slot))
     }
 }
 
 impl Inner {
-    fn take_idle(&self, slot: usize) -> Option<Connection> {
+    fn take_idle(&self, slot: usize) -> Option<Lent> {
         let mut slot = self.slots.lock(slot);
-        while let Some(idle) = slot.idle.pop() {
-            if !idle.connection.sender.is_closed() && idle.since.elapsed() < IDLE_TIMEOUT {
-                return Some(idle.connection);
+        while let Some(mut idle) = slot.idle.pop() {
+            if idle.since.elapsed() < IDLE_TIMEOUT && idle.lent.connection.is_usable() {
+                return Some(idle.lent);
             }
         }
         None
     }
 }
 
-impl Drop for Return {
-    fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
-        if connection.sender.is_closed() {
-            return;
-        }
+impl GiveBack for Return {
+    fn give_back(self, connection: Connection) {
+        let Self { pool, slot, permit } = self;
         let now = Instant::now();
-        let mut slot = self.pool.slots.lock(self.slot);
-        // The oldest are in front. What has been idle for long goes, and what is one too many.
+        let mut slot = pool.slots.lock(slot);
+        // The oldest are in front. What has been idle for long goes, what is one too many, and what the other side has
+        // closed: nobody else looks at a connection that lies idle.
         let stale = slot.idle.iter().take_while(|idle| now - idle.since >= IDLE_TIMEOUT).count();
         let surplus = (slot.idle.len() + 1).saturating_sub(MAX_IDLE);
         slot.idle.drain(..stale.max(surplus));
-        slot.idle.push(Idle { connection, since: now });
+        if slot.idle.first_mut().is_some_and(|oldest| !oldest.lent.connection.is_usable()) {
+            slot.idle.remove(0);
+        }
+        slot.idle.push(Idle { lent: Lent { connection, _permit: permit }, since: now });
     }
 }
 

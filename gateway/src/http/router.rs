@@ -1,19 +1,24 @@
 //! From a method and an escaped path to a route and its parameters (as daprd 1.18, HTTP API server rules).
 
-use crate::query::query_unescape;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use http::Method;
 
 use crate::catalog::{Access, HttpRoute, ROWS, Row};
+use crate::query::query_unescape;
 
 /// The routes that this sidecar serves.
 pub struct Router {
-    routes: Vec<Route>,
+    /// By the segment behind the version, which no route leaves open; the more specific route is in front.
+    routes: HashMap<&'static str, Vec<Route>>,
     has_fallback: bool,
 }
 
 struct Route {
     row: &'static Row,
     http: &'static HttpRoute,
+    /// Behind the version and the segment under which the route is found.
     pattern: Vec<Segment>,
 }
 
@@ -44,55 +49,62 @@ pub enum Target {
 impl Router {
     /// All routes that the API access rules leave.
     pub fn new(access: &Access) -> Self {
-        let mut routes = Vec::new();
-        for row in ROWS {
-            for http in row.http {
-                let always = row.group == "healthz";
-                if !always && !access.allows_http(http, row.group) {
-                    continue;
-                }
-                let mut pattern = vec![Segment::Text(http.version.path())];
-                pattern.extend(http.path.split('/').map(|segment| match segment {
-                    "*" => Segment::Rest,
-                    _ if segment.starts_with('{') => Segment::Parameter,
-                    _ => Segment::Text(segment),
-                }));
-                routes.push(Route { row, http, pattern });
-            }
-        }
-        let has_fallback = routes.iter().any(|route| route.row.operation == "InvokeService");
-        Self { routes, has_fallback }
+        Self::of(|row, http| row.group == "healthz" || access.allows_http(http, row.group), true)
     }
 
     /// Only health and metadata: the public port.
     pub fn public() -> Self {
-        let mut router = Self::new(&Access::default());
-        router.routes.retain(|route| matches!(route.row.operation, "Healthz" | "HealthzOutbound" | "GetMetadata"));
-        router.has_fallback = false;
-        router
+        Self::of(|row, _| matches!(row.operation, "Healthz" | "HealthzOutbound" | "GetMetadata"), false)
+    }
+
+    fn of(serves: impl Fn(&Row, &HttpRoute) -> bool, with_fallback: bool) -> Self {
+        let mut routes: HashMap<&'static str, Vec<Route>> = HashMap::new();
+        let mut has_fallback = false;
+        for row in ROWS {
+            for http in row.http.iter().filter(|http| serves(row, http)) {
+                let mut segments = http.path.split('/');
+                let block = segments.next().unwrap_or_default();
+                let pattern = segments.map(Segment::of).collect();
+                routes.entry(block).or_default().push(Route { row, http, pattern });
+                has_fallback |= with_fallback && row.operation == "InvokeService";
+            }
+        }
+        for routes in routes.values_mut() {
+            routes.sort_by(|one, other| other.rank().cmp(&one.rank()));
+        }
+        Self { routes, has_fallback }
     }
 
     /// `path` is the request's escaped path.
     pub fn find(&self, method: &Method, path: &str) -> Target {
         let clean = clean_path(path);
-        let segments: Vec<&str> = clean.split('/').skip(1).collect();
-        let best = self
-            .routes
-            .iter()
-            .filter(|route| route.http.methods.is_empty() || route.http.methods.contains(&method.as_str()))
-            .filter(|route| matches(&route.pattern, &segments))
-            .max_by_key(|route| route.pattern.iter().map(|segment| rank(*segment)).collect::<Vec<_>>());
-        let Some(route) = best else {
+        let mut segments = clean.split('/').skip(1);
+        let (version, block) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        let rest = clean.get(version.len() + block.len() + 2..).unwrap_or_default();
+        let routes = self.routes.get(block).map(Vec::as_slice).unwrap_or_default();
+        let found = routes.iter().find(|route| {
+            route.http.version.path() == version
+                && (route.http.methods.is_empty() || route.http.methods.contains(&method.as_str()))
+                && matches(&route.pattern, rest)
+        });
+        let Some(route) = found else {
             return if self.has_fallback { Target::Fallback } else { Target::NotFound };
         };
         let mut parameters = Vec::new();
+        let mut rest = rest;
         for (index, segment) in route.pattern.iter().enumerate() {
+            rest = rest.strip_prefix('/').unwrap_or(rest);
+            let end = rest.find('/').unwrap_or(rest.len());
             let (name, raw) = match segment {
-                Segment::Text(_) => continue,
-                Segment::Parameter => (parameter_name(route.http, index), segments[index].to_owned()),
-                Segment::Rest => ("*", segments[index..].join("/")),
+                Segment::Text(_) => {
+                    rest = &rest[end..];
+                    continue;
+                }
+                Segment::Parameter => (parameter_name(route.http, index + 1), &rest[..end]),
+                Segment::Rest => ("*", rest),
             };
-            match query_unescape(&raw) {
+            rest = &rest[raw.len()..];
+            match query_unescape(raw) {
                 Ok(value) => parameters.push(value),
                 Err(escape) => {
                     return Target::BadEscape(format!(
@@ -105,32 +117,53 @@ impl Router {
     }
 }
 
-fn parameter_name(route: &'static HttpRoute, index: usize) -> &'static str {
-    route.path.split('/').nth(index - 1).unwrap_or_default().trim_matches(['{', '}'])
-}
-
-fn rank(segment: Segment) -> u8 {
-    match segment {
-        Segment::Text(_) => 2,
-        Segment::Parameter => 1,
-        Segment::Rest => 0,
+impl Route {
+    /// Orders routes that take the same path: a text goes before a parameter, and that before the rest of a path.
+    fn rank(&self) -> Vec<u8> {
+        let rank = |segment: &Segment| match segment {
+            Segment::Text(_) => 2,
+            Segment::Parameter => 1,
+            Segment::Rest => 0,
+        };
+        self.pattern.iter().map(rank).collect()
     }
 }
 
-fn matches(pattern: &[Segment], segments: &[&str]) -> bool {
-    for (index, part) in pattern.iter().enumerate() {
-        match (part, segments.get(index)) {
+impl Segment {
+    fn of(text: &'static str) -> Self {
+        match text {
+            "*" => Self::Rest,
+            _ if text.starts_with('{') => Self::Parameter,
+            _ => Self::Text(text),
+        }
+    }
+}
+
+fn parameter_name(route: &'static HttpRoute, index: usize) -> &'static str {
+    route.path.split('/').nth(index).unwrap_or_default().trim_matches(['{', '}'])
+}
+
+/// Whether the segments of `rest`, each behind a slash, are those of a pattern.
+fn matches(pattern: &[Segment], rest: &str) -> bool {
+    let mut segments = rest.split('/').skip(1);
+    for part in pattern {
+        match (part, segments.next()) {
             (Segment::Rest, Some(_)) => return true,
-            (Segment::Text(text), Some(segment)) if text == segment => {}
+            (Segment::Text(text), Some(segment)) if *text == segment => {}
             (Segment::Parameter, Some(_)) => {}
             _ => return false,
         }
     }
-    pattern.len() == segments.len()
+    segments.next().is_none()
 }
 
 /// Go's `path.Clean` of an absolute path: no doubled slashes, `.` and `..` resolved, no slash at the end.
-pub fn clean_path(path: &str) -> String {
+pub fn clean_path(path: &str) -> Cow<'_, str> {
+    let is_clean = path == "/"
+        || (path.starts_with('/') && path[1..].split('/').all(|segment| !matches!(segment, "" | "." | "..")));
+    if is_clean {
+        return Cow::Borrowed(path);
+    }
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -141,7 +174,7 @@ pub fn clean_path(path: &str) -> String {
             other => kept.push(other),
         }
     }
-    format!("/{}", kept.join("/"))
+    Cow::Owned(format!("/{}", kept.join("/")))
 }
 
 #[cfg(test)]

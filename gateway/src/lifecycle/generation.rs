@@ -377,6 +377,7 @@ fn instance(process: &Process) -> Instance {
         address: process.host_address.clone(),
         http_port: flags.http_port,
         internal_port: process.internal_port,
+        internal_socket: process.internal_socket.clone(),
         app_port: flags.app_port.unwrap_or(0),
         extra: BTreeMap::new(),
     }

@@ -1,5 +1,9 @@
 //! The ports of the sidecar, and what it says about them (as daprd 1.18).
 
+use std::path::PathBuf;
+
+use components::nameresolution::local;
+
 use crate::cli::Flags;
 use crate::server::{Bound, FIRST_HEAD, Http, Reserved, bind_tcp, bind_unix};
 
@@ -58,6 +62,18 @@ pub async fn bind_internal(flags: &Flags) -> Result<Bound, Fatal> {
     }
 }
 
+/// A socket in the registry of this host; `None` when it cannot be had, and peers come over the port. It serves without
+/// TLS, behind a folder that only this user can enter.
+pub fn bind_internal_socket(flags: &Flags) -> Option<(PathBuf, Bound)> {
+    if flags.enable_mtls {
+        return None;
+    }
+    let bound = local::socket_path(&local::runtime_folder())
+        .map_err(|error| error.to_string())
+        .and_then(|path| Ok((path.clone(), bind_unix(&path).map_err(|error| error.to_string())?)));
+    bound.inspect_err(|error| tracing::debug!(target: SCOPE, "No socket for peers on this host: {error}")).ok()
+}
+
 impl Listeners {
     /// Binds everything but the internal port.
     pub async fn bind(flags: &Flags, reserved: &mut Reserved) -> Result<Self, Fatal> {
@@ -100,7 +116,7 @@ impl Listeners {
 
     /// Begins to accept, and says so in the words that tools wait for.
     pub fn serve(self, process: &mut Process) {
-        let internal = process.internal_bound.take();
+        let internal = [process.internal_bound.take(), process.socket_bound.take()];
         let process = &*process;
         let flags = &process.flags;
         for bound in self.grpc {
@@ -125,7 +141,7 @@ impl Listeners {
         if let Some(bound) = self.metrics {
             process.accept(bound, http_protocol(flags), process.metrics.clone());
         }
-        if let Some(bound) = internal {
+        for bound in internal.into_iter().flatten() {
             process.accept(bound, grpc_protocol(flags), process.internal.clone());
         }
         let address = &flags.internal_grpc_listen_address;

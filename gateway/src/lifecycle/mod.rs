@@ -72,6 +72,9 @@ pub struct Process {
     /// The internal port: bound before anything can take it, served when there is something to serve. Until then the
     /// calls of others wait at the socket; an answer that says no would look like a failed call to them.
     internal_bound: Option<Bound>,
+    /// The same for peers of this user on this host, to whom a socket costs less.
+    pub internal_socket: Option<std::path::PathBuf>,
+    socket_bound: Option<Bound>,
     accepting: TaskTracker,
 }
 
@@ -290,6 +293,7 @@ async fn prepare(
     }
     outbound.expect("app");
     let internal = listeners::bind_internal(&flags).await?;
+    let socket = listeners::bind_internal_socket(&flags);
     let mut registry = Registry::builtin();
     let folder =
         flags.environment.non_empty("DAPR_COMPONENTS_SOCKETS_FOLDER").unwrap_or("/tmp/dapr-components-sockets");
@@ -300,6 +304,8 @@ async fn prepare(
         host_address: address::host_address(&flags.environment, &flags.internal_grpc_listen_address),
         internal_port: internal.port(),
         internal_bound: Some(internal),
+        internal_socket: socket.as_ref().map(|(path, _)| path.clone()),
+        socket_bound: socket.map(|(_, bound)| bound),
         flags,
         reserved,
         registry,

@@ -75,7 +75,7 @@ pub async fn accept<S: ServeConnection>(
         };
         let (http, service, drain) = (http.clone(), service.clone(), drain.clone());
         let token = connections.token();
-        workers.spawn(move || async move {
+        workers.spawn(async move {
             let _token = token;
             match socket {
                 Accepted::Tcp(stream) => {
@@ -160,6 +160,8 @@ where
         }
     };
     let outcome = tokio::select! {
+        // In this order, which needs no random number for each wake-up.
+        biased;
         outcome = connection.as_mut() => outcome,
         () = late => {
             tracing::debug!(target: "dapr.runtime", "A connection sent no request in {:?}", http.first_head);
