@@ -78,7 +78,8 @@ impl InternalApi {
         let caller = request.extensions_mut().remove::<Caller>();
         let span = self.span(request.headers());
         let Some(call) = relay::received(request) else { return relay::yes() };
-        match self.serve(call, caller.as_ref(), span).await {
+        // On the heap, so that the layers outside do not move it.
+        match Box::pin(self.serve(call, caller.as_ref(), span)).await {
             Ok(reply) => relay::response(reply),
             Err(error) => relay::failure(&error),
         }

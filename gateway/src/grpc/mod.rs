@@ -79,7 +79,8 @@ impl GrpcApi {
         let content_type = parts.headers.get(http::header::CONTENT_TYPE).cloned();
         let call = parts.extensions.remove::<CallContext>().unwrap_or_else(|| CallContext::new(Front::Grpc));
         let context = Context { runtime: self.inner.runtime.clone(), call, headers: Arc::default() };
-        let mut response = service::dispatch(&self.inner, parts, body, context).await;
+        // On the heap: the layers outside hold, and move, a pointer in place of the largest of all methods.
+        let mut response = Box::pin(service::dispatch(&self.inner, parts, body, context)).await;
         if let Some(content_type) = content_type {
             check::echo_content_type(&content_type, &mut response);
         }

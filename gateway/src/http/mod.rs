@@ -84,7 +84,8 @@ impl HttpApi {
             }
             Target::Route(found) => found,
             Target::Fallback => {
-                let mut response = invoke::fallback(Call { runtime, context, parts, body, parameters: vec![] }).await;
+                let call = Call { runtime, context, parts, body, parameters: vec![] };
+                let mut response = Box::pin(invoke::fallback(call)).await;
                 if response.extensions().get::<Answered>().is_none()
                     && let Some(row) = crate::catalog::ROWS.iter().find(|row| row.operation == "InvokeService")
                 {
@@ -96,7 +97,8 @@ impl HttpApi {
             Target::BadEscape(text) => return respond::text(StatusCode::BAD_REQUEST, &text),
         };
         let call = Call { runtime, context, parts, body, parameters: found.parameters };
-        let mut response = dispatch(found.row.operation, call).await;
+        // On the heap: the layers outside hold, and move, a pointer in place of the largest of all operations.
+        let mut response = Box::pin(dispatch(found.row.operation, call)).await;
         if response.extensions().get::<Answered>().is_none() {
             response.extensions_mut().insert(Answered::by(found.row));
         }
