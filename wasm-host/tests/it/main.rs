@@ -1,0 +1,8 @@
+//! Guests in WebAssembly text, through the whole host.
+
+mod command;
+mod engine;
+mod guest;
+mod http_wasm;
+mod limits;
+mod upstream;
