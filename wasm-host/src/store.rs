@@ -130,7 +130,7 @@ fn explain<T>(store: &Store<State<T>>, error: wasmtime::Error) -> Error {
         return Error::OutOfMemory { guest, limit: limits.memory, wanted };
     }
     let reason = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string(),
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
         None => error.root_cause().to_string(),
     };
     Error::Trap { guest, reason, backtrace: frames() }

@@ -5,4 +5,5 @@ mod engine;
 mod guest;
 mod http_wasm;
 mod limits;
+mod proxy_wasm;
 mod upstream;
