@@ -16,8 +16,19 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// Gets a module; an answer in gzip is unpacked.
 pub async fn get(url: &Url) -> Result<Bytes> {
     let failed = |error: reqwest::Error| Error::Source(format!("Get \"{url}\": {}", causes(&error)));
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(failed)?;
-    let mut response = client.get(url.clone()).header(ACCEPT_ENCODING, "gzip").send().await.map_err(failed)?;
+    let response = client()?.get(url.clone()).header(ACCEPT_ENCODING, "gzip").send().await.map_err(failed)?;
+    content(url.as_str(), response).await
+}
+
+/// A client for one module.
+pub fn client() -> Result<reqwest::Client> {
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build();
+    client.map_err(|error| Error::Source(format!("no HTTP client: {}", causes(&error))))
+}
+
+/// The body of an answer that must be a 200, unpacked.
+pub async fn content(url: &str, mut response: reqwest::Response) -> Result<Bytes> {
+    let failed = |error: reqwest::Error| Error::Source(format!("Get \"{url}\": {}", causes(&error)));
     if response.status() != reqwest::StatusCode::OK {
         return Err(Error::Source(format!("received {} status code from \"{url}\"", response.status().as_u16())));
     }
@@ -25,26 +36,28 @@ pub async fn get(url: &Url) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if (bytes.len() + chunk.len()) as u64 > LARGEST {
-            return Err(too_large(url.as_str()));
+            return Err(too_large(url));
         }
         bytes.extend_from_slice(&chunk);
     }
-    if !is_packed {
-        return Ok(bytes.freeze());
-    }
+    if is_packed { unpacked(url, &bytes) } else { Ok(bytes.freeze()) }
+}
+
+/// What is packed in gzip.
+pub fn unpacked(url: &str, bytes: &[u8]) -> Result<Bytes> {
     let mut unpacked = Vec::new();
-    flate2::read::GzDecoder::new(&bytes[..])
+    flate2::read::GzDecoder::new(bytes)
         .take(LARGEST + 1)
         .read_to_end(&mut unpacked)
         .map_err(|error| Error::Source(format!("the answer of \"{url}\" is no gzip: {error}")))?;
     if unpacked.len() as u64 > LARGEST {
-        return Err(too_large(url.as_str()));
+        return Err(too_large(url));
     }
     Ok(unpacked.into())
 }
 
 /// The innermost cause says what happened; the outer ones repeat the URL.
-fn causes(error: &reqwest::Error) -> String {
+pub fn causes(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

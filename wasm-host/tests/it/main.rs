@@ -6,4 +6,5 @@ mod guest;
 mod http_wasm;
 mod limits;
 mod proxy_wasm;
+mod tck;
 mod upstream;

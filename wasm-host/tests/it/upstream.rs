@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use wasm_host::abi::command::{Command, Run};
 use wasm_host::{Limits, Settings};
 
-fn guest(path: &str) -> Option<Vec<u8>> {
+pub fn guest(path: &str) -> Option<Vec<u8>> {
     let Some(folder) = std::env::var_os("OTTAVO_WASM_GUESTS") else {
         println!("skipped: OTTAVO_WASM_GUESTS is not set");
         return None;
