@@ -106,3 +106,47 @@ fn work(arguments: &Arguments) -> anyhow::Result<Work> {
     }
     Ok(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn parse(words: &str) -> Arguments {
+        Line::try_parse_from(["loadgen"].into_iter().chain(words.split(' '))).unwrap().arguments
+    }
+
+    #[test]
+    fn a_body_is_posted_and_a_message_goes_over_http2() {
+        let get = work(&parse("http://localhost/a?b --header X-Y:z --connections 3")).unwrap();
+        assert_eq!((get.method, get.path.as_str(), get.connections, get.streams), (Method::GET, "/a?b", 3, 0));
+        assert_eq!(get.headers["x-y"], "z");
+        let post = work(&parse("http://localhost/ --body-size 9 --streams 2")).unwrap();
+        assert_eq!((post.method, post.body.len(), post.streams), (Method::POST, 9, 2));
+        let grpc = work(&parse("http://localhost/S/M --grpc --body-size 9")).unwrap();
+        assert_eq!((grpc.method, grpc.body.len(), grpc.streams), (Method::POST, 14, 4));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_says_why() {
+        let why = |words: &str| format!("{:#}", run(&parse(words)).unwrap_err());
+        assert!(why("http://localhost/ --grpc --streams 0").contains("HTTP/2"));
+        assert!(why("http://localhost/ --header nothing").contains("no colon"));
+        assert!(why("https://localhost/").contains("http://"));
+        assert!(why("http://localhost/ --body-file /nonexistent/file").contains("/nonexistent/file"));
+    }
+
+    #[test]
+    fn a_socket_is_taken_in_place_of_the_host() {
+        let arguments = parse("http://localhost/ --unix-socket socket");
+        assert_eq!(target(&arguments).unwrap(), Target::Unix("socket".into()));
+        assert_eq!(target(&parse("http://127.0.0.1:81/")).unwrap(), Target::port(81));
+    }
+}

@@ -51,7 +51,8 @@ fn overloaded(name: &str, subject: &Subject, settings: &Settings, progress: &mut
     };
     let pair = Pair::start(subject, traffic);
     // What it can do at best, with as many calls at once as the other scenarios have.
-    let few = if work.streams > 0 { Work { connections: 4, streams: 4, ..work.clone() } } else { few(&work) };
+    let (connections, streams) = if work.streams > 0 { (4, 4) } else { (16, 0) };
+    let few = Work { connections, streams, ..work.clone() };
     let best = closed_loop::run(&few, pair.port, settings.block);
     progress.done();
     let mut planned = LADDER.len();
@@ -69,10 +70,6 @@ fn overloaded(name: &str, subject: &Subject, settings: &Settings, progress: &mut
     let over = block::measured(&pair.ids, || open_loop::run(&work, pair.port, 2.0 * capacity, settings.block * BLOCKS));
     progress.done();
     summary(capacity, &at_capacity, &over, &before)
-}
-
-fn few(work: &Work) -> Work {
-    Work { connections: 16, ..work.clone() }
 }
 
 /// Whether all of `offered` calls were served, and none refused.

@@ -39,7 +39,8 @@ impl Document {
 }
 
 fn draw(bars: &[Bar<'_>], limits: &str) -> String {
-    let most = bars.iter().map(|bar| bar.ratio.high.max(bar.goal)).fold(0.2, f64::max) * 1.08;
+    // What costs more than daprd fills the line; its number says how much.
+    let most = bars.iter().map(|bar| bar.ratio.high.max(bar.goal)).fold(0.2, f64::max).min(1.2) * 1.08;
     let x = |ratio: f64| LEFT + (ratio.clamp(0.0, most) / most) * (WIDTH - LEFT - RIGHT);
     let bottom = TOP + ROW * bars.len() as f64;
     let height = bottom + 46.0;
@@ -70,26 +71,29 @@ fn draw(bars: &[Bar<'_>], limits: &str) -> String {
     text
 }
 
-const STYLE: &str = "text { fill: #57606a } .head { font-size: 16px; font-weight: 600 } .small { font-size: 11px }
+/// Grey of the middle: it can be read on white and on black, whatever a viewer prefers.
+const STYLE: &str = "text { fill: #6e7781 } .head { font-size: 16px; font-weight: 600 } .small { font-size: 11px }
 .met { fill: #2f8f5b } .missed { fill: #c2622d } .grid { stroke: #8c959f; stroke-opacity: 0.3 }
-.range { stroke: #57606a; stroke-width: 1.5 } .goal { stroke: #a371f7; stroke-width: 2.5 } .control { fill: #57606a }
-@media (prefers-color-scheme: dark) { text { fill: #c9d1d9 } .range { stroke: #c9d1d9 } .control { fill: #c9d1d9 } }
+.range { stroke: #8c959f; stroke-width: 2 } .goal { stroke: #a371f7; stroke-width: 2.5 } .control { fill: #ffffff; stroke: #24292f; stroke-width: 1.2 }
 ";
 
 fn legend() -> String {
-    let y = 44.0;
-    format!(
-        "<rect class=\"met\" x=\"12\" y=\"{}\" width=\"22\" height=\"10\"/><text x=\"40\" y=\"{y}\">goal met</text>\n\
-         <rect class=\"missed\" x=\"110\" y=\"{}\" width=\"22\" height=\"10\"/><text x=\"138\" y=\"{y}\">missed</text>\n\
-         <line class=\"goal\" x1=\"206\" x2=\"206\" y1=\"{}\" y2=\"{}\"/><text x=\"214\" y=\"{y}\">goal</text>\n\
-         {}<text x=\"278\" y=\"{y}\">bare hyper or tonic (control)</text>\n\
-         <path class=\"range\" d=\"M470 {1}h24m-24 -4v8m24 -8v8\" fill=\"none\"/><text x=\"502\" y=\"{y}\">95 % interval</text>\n",
-        y - 10.0,
-        y - 5.0,
-        y - 12.0,
-        y + 3.0,
-        diamond(266.0, y - 5.0)
-    )
+    let square =
+        |class: &str, x: u32| format!("<rect class=\"{class}\" x=\"{x}\" y=\"34\" width=\"22\" height=\"10\"/>");
+    let label = |x: u32, label: &str| format!("<text x=\"{x}\" y=\"44\">{label}</text>\n");
+    [
+        square("met", 12),
+        label(40, "goal met"),
+        square("missed", 110),
+        label(138, "missed"),
+        "<line class=\"goal\" x1=\"206\" x2=\"206\" y1=\"32\" y2=\"47\"/>".to_owned(),
+        label(214, "goal"),
+        diamond(266.0, 39.0),
+        label(278, "bare hyper or tonic (control)"),
+        "<path class=\"range\" d=\"M480 39h24m-24 -4v8m24 -8v8\" fill=\"none\"/>".to_owned(),
+        label(512, "95 % interval"),
+    ]
+    .concat()
 }
 
 fn diamond(x: f64, y: f64) -> String {
