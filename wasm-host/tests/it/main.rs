@@ -8,3 +8,4 @@ mod limits;
 mod proxy_wasm;
 mod tck;
 mod upstream;
+mod wild;

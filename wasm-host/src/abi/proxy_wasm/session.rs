@@ -5,7 +5,7 @@ use super::events::deliver;
 use super::instance::Instance;
 use super::map::Pairs;
 use super::status::{Action, Direction, Version};
-use super::stream::{LocalResponse, Stream};
+use super::stream::{LocalResponse, Stream, Window};
 use crate::error::{Error, Result};
 use crate::pool::Taken;
 
@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// A direction's headers as the guest left them.
-    pub fn take_headers(&mut self, direction: Direction) -> Result<Pairs> {
+    pub fn headers_of(&mut self, direction: Direction) -> Result<Pairs> {
         Ok(stream(self.taken.get()?.abi())?.message(direction).headers.clone())
     }
 
@@ -130,13 +130,12 @@ impl Session {
     }
 
     /// A direction's trailers as the guest left them.
-    pub fn take_trailers(&mut self, direction: Direction) -> Result<Pairs> {
+    pub fn trailers_of(&mut self, direction: Direction) -> Result<Pairs> {
         Ok(stream(self.taken.get()?.abi())?.message(direction).trailers.clone())
     }
 
     /// A foreign function of the guest (`proxy_on_foreign_function`) is called; gives what the guest left as data.
     pub async fn foreign(&mut self, function: u32, data: Vec<u8>) -> Result<Vec<u8>> {
-        use super::stream::Window;
         let (id, instance) = (self.id, self.taken.get()?);
         let size = count(data.len());
         instance.abi().window = Window::Data(data);

@@ -106,7 +106,7 @@ async fn headers(code: &str) -> (Vec<String>, Vec<(String, String)>) {
     let plugin = load(&on_headers(code)).await.unwrap_or_else(|error| panic!("{error}\n{code}"));
     let mut session = opened(&plugin).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let headers = session.take_headers(Direction::Request).unwrap();
+    let headers = session.headers_of(Direction::Request).unwrap();
     let headers = headers.into_iter().filter(|(key, _)| key[0] != b':').map(|(key, value)| (text(key), text(value)));
     let headers = headers.collect();
     session.close().await.unwrap();

@@ -33,9 +33,14 @@ fn pausing(begin: &str, callbacks: &str) -> String {
 async fn run(text: &str) -> (Plugin, Result<(), Error>) {
     let plugin = load(text).await.unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut session = plugin.proxy.open().await.unwrap();
-    assert_eq!(session.headers(Direction::Request, request_headers(), true).await.unwrap(), Action::Pause);
-    let resumed = tokio::time::timeout(Duration::from_secs(20), session.resumed(Direction::Request)).await;
-    let resumed = resumed.expect("an end of the pause");
+    let action = session.headers(Direction::Request, request_headers(), true).await.unwrap();
+    // On a busy machine the answers are there before the callback is over.
+    let resumed = match action {
+        Action::Continue => Ok(()),
+        Action::Pause => tokio::time::timeout(Duration::from_secs(20), session.resumed(Direction::Request))
+            .await
+            .expect("an end of the pause"),
+    };
     if resumed.is_ok() {
         session.close().await.unwrap();
     }

@@ -15,7 +15,7 @@ use wasm_host::{Engine, Limits, PoolSettings, Result};
 use crate::guest::{Lines, engine, module};
 
 /// Every function of the ABI with its parameters (`i`: 32 bits, `I`: 64 bits); all give a status.
-const IMPORTS: [(&str, &str); 41] = [
+pub const IMPORTS: [(&str, &str); 41] = [
     ("proxy_log", "iii"),
     ("proxy_get_log_level", "i"),
     ("proxy_get_current_time_nanoseconds", "i"),

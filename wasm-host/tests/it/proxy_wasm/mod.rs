@@ -2,6 +2,6 @@
 
 mod buffers_and_maps;
 mod calls;
-mod guest;
+pub mod guest;
 mod lifecycle;
 mod services;
