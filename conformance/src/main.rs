@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use conformance::bench;
 use conformance::bench::control::{self, Kind};
+use conformance::bench::loadgen;
 use conformance::load::Report;
 use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts, slow_readers, streams};
 
@@ -29,6 +30,8 @@ struct Arguments {
 enum Proof {
     /// CPU, memory and start beside a real daprd and bare hyper, in one run.
     Bench(Bench),
+    /// The benchmark's load generator by itself: HTTP/1.1, HTTP/2 and gRPC, in a closed or an open loop; prints JSON.
+    Loadgen(loadgen::Arguments),
     /// A process of the benchmark: the limit.
     #[command(hide = true)]
     Control {
@@ -63,6 +66,9 @@ struct Bench {
     /// The length of a block, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     block: u64,
+    /// Writes bench.md, bench.json and bench.svg to this folder.
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -135,6 +141,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Proof::Control { kind, port, to } => {
             control::serve(kind, port, to).context("control")?;
         }
+        Proof::Loadgen(chosen) => {
+            println!("{:#}", loadgen::run(&chosen).context("loadgen")?);
+            return Ok(ExitCode::SUCCESS);
+        }
         Proof::Bench(chosen) => {
             let document = bench::run(&bench::Settings {
                 ottavo: sidecar.unwrap_or_else(conformance::target::ottavo),
@@ -144,6 +154,9 @@ fn main() -> anyhow::Result<ExitCode> {
                 scenarios: chosen.scenarios,
             });
             println!("{}", document.markdown());
+            if let Some(folder) = &chosen.report {
+                document.save(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+            }
             if let Some(path) = &arguments.json {
                 let text = format!("{:#}\n", document.json());
                 std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

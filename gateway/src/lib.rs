@@ -2,7 +2,8 @@
 //!
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
 //! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
-//! client`, and at the bottom `operation error json body query telemetry config workers`.
+//! client`, and at the bottom `operation error json body query sniff telemetry config
+//! workers`.
 
 pub mod app;
 pub mod blocks;
@@ -25,5 +26,6 @@ pub mod query;
 pub mod resiliency;
 pub mod runtime;
 pub mod server;
+pub mod sniff;
 pub mod telemetry;
 pub mod workers;

@@ -1,37 +1,33 @@
-//! The limit: bare hyper, in processes of its own, with nothing of a sidecar but the hops.
+//! The limit: what a sidecar cannot be cheaper than, in processes of its own, with nothing of a sidecar but the hops.
+
+mod echo;
+mod relay;
+pub mod stream;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use prost::Message;
-use proto_dapr::common::InvokeResponse;
 use tokio::net::TcpListener;
 
+use super::responder::{self, Site};
 use crate::target::{Process, free_ports};
 
 /// What a control process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// Answers 1 KB.
+    /// Answers 1 KB, or 100 MB to `/download`, raw.
     Respond,
-    /// Answers `OnInvoke` and `InvokeService` of gRPC with 1 KB; nothing else is implemented.
+    /// Answers unary calls of gRPC, and a stream of messages, on hyper: the application.
     RespondGrpc,
-    /// Relays to another port over HTTP/1.1.
+    /// Answers `GetState` on tonic.
+    TonicEcho,
+    /// Relays to another port over HTTP/1.1, on hyper.
     Relay,
-    /// Relays to another port over HTTP/2 without TLS.
+    /// Relays to another port over HTTP/2 without TLS, on hyper.
     RelayHttp2,
 }
 
@@ -66,9 +62,6 @@ impl Control {
     }
 }
 
-type Client = legacy::Client<HttpConnector, Incoming>;
-type Answer = Response<BoxBody<Bytes, hyper::Error>>;
-
 /// Serves until it is killed.
 ///
 /// # Errors
@@ -77,67 +70,12 @@ pub fn serve(kind: Kind, port: u16, to: u16) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let mut client = legacy::Client::builder(TokioExecutor::new());
-        if kind == Kind::RelayHttp2 {
-            client.http2_only(true).http2_initial_stream_window_size(1 << 20);
-        }
-        let client: Client = client.build(connector);
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            let client = client.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request| answer(kind, client.clone(), to, request));
-                // A connection that breaks off is its other side's matter.
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-            });
+        match kind {
+            Kind::Respond => responder::serve(listener, Arc::new(Site::default())).await,
+            Kind::RespondGrpc => stream::serve(listener).await,
+            Kind::TonicEcho => echo::serve(listener).await,
+            Kind::Relay => relay::serve(listener, to, false).await,
+            Kind::RelayHttp2 => relay::serve(listener, to, true).await,
         }
     })
-}
-
-async fn answer(kind: Kind, client: Client, to: u16, mut request: Request<Incoming>) -> Result<Answer, legacy::Error> {
-    match kind {
-        Kind::Respond => {
-            // An error is the connection's end, which hyper sees itself.
-            let _ = request.into_body().collect().await;
-            Ok(Response::new(Full::new(Bytes::from_static(&[b'x'; 1024])).map_err(|never| match never {}).boxed()))
-        }
-        Kind::RespondGrpc => {
-            let known = request.uri().path().ends_with("/OnInvoke") || request.uri().path().ends_with("/InvokeService");
-            let _ = request.into_body().collect().await;
-            Ok(invoked(known))
-        }
-        Kind::Relay | Kind::RelayHttp2 => {
-            let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            // Well formed: a port and a path that was parsed.
-            let uri = format!("http://127.0.0.1:{to}{path}").parse::<Uri>().unwrap_or_default();
-            *request.uri_mut() = uri;
-            *request.version_mut() =
-                if kind == Kind::RelayHttp2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 };
-            request.headers_mut().remove(header::HOST);
-            let mut response = client.request(request).await?.map(BodyExt::boxed);
-            *response.version_mut() = http::Version::HTTP_11;
-            Ok(response)
-        }
-    }
-}
-
-/// The gRPC answer: a message of 1 KB, or `UNIMPLEMENTED`.
-fn invoked(known: bool) -> Answer {
-    let mut trailers = http::HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static(if known { "0" } else { "12" }));
-    let mut body = Vec::new();
-    if known {
-        let data = prost_types::Any { type_url: String::new(), value: vec![b'x'; 1024] };
-        let message = InvokeResponse { data: Some(data), content_type: "text/plain".to_owned() }.encode_to_vec();
-        body.push(0);
-        body.extend(u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
-        body.extend(message);
-    }
-    let body = Full::new(Bytes::from(body)).with_trailers(async move { Some(Ok(trailers)) });
-    let mut response = Response::new(body.map_err(|never: std::convert::Infallible| match never {}).boxed());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    response
 }

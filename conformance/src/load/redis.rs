@@ -38,11 +38,12 @@ impl Redis {
         Self { port, _process: process, _folder: folder }
     }
 
-    /// The component `name` of type `pubsub.redis` on this server, with more lines of metadata (`name: value`).
-    pub fn component(&self, name: &str, more: &[(&str, &str)]) -> String {
+    /// The component `name` of a type (`pubsub.redis`, `state.redis`) on this server, with more lines of metadata (name,
+    /// value).
+    pub fn resource(&self, kind: &str, name: &str, more: &[(&str, &str)]) -> String {
         let port = self.port;
         let mut yaml = format!(
-            "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: {name}\nspec:\n  type: pubsub.redis\n  \
+            "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: {name}\nspec:\n  type: {kind}\n  \
              version: v1\n  metadata:\n  - name: redisHost\n    value: 127.0.0.1:{port}\n"
         );
         for (key, value) in more {

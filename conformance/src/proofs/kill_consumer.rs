@@ -162,7 +162,7 @@ impl Store {
     fn component(&self) -> String {
         match self {
             Self::Redis(redis) => {
-                redis.component("bus", &[("processingTimeout", "2s"), ("redeliverInterval", "500ms")])
+                redis.resource("pubsub.redis", "bus", &[("processingTimeout", "2s"), ("redeliverInterval", "500ms")])
             }
             Self::Sqlite(folder) => SQLITE.replace("FILE", &folder.path().join("topics.db").to_string_lossy()),
         }

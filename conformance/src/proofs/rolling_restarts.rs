@@ -80,7 +80,7 @@ pub fn run(settings: &Settings) -> io::Result<Report> {
     let runtime = Runtime::new()?;
     let redis = Redis::start();
     let fleet = Fleet::new(settings.sidecar.as_deref(), settings.names);
-    let component = redis.component("bus", &[("processingTimeout", "3s"), ("redeliverInterval", "1s")]);
+    let component = redis.resource("pubsub.redis", "bus", &[("processingTimeout", "3s"), ("redeliverInterval", "1s")]);
     let app_id = unique("callee");
     let events = Arc::new(Events::default());
     let mut replicas = Vec::new();

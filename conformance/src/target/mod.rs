@@ -6,7 +6,7 @@ mod sidecar;
 
 pub use ports::free_ports;
 pub use process::Process;
-pub use sidecar::{Builder, Sidecar};
+pub use sidecar::{API_READY, Builder, READY, Sidecar};
 
 use std::path::{Path, PathBuf};
 

@@ -52,7 +52,7 @@ impl Process {
                 panic!("{} ended with {status} before {what}:\n{}", self.name, self.log());
             }
             assert!(start.elapsed() < patience, "{}: no {what} in {patience:?}:\n{}", self.name, self.log());
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

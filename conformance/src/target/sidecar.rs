@@ -10,8 +10,12 @@ use tempfile::TempDir;
 
 use super::{Process, free_ports, ottavo};
 
-/// How long a sidecar may take to become ready or to end.
+/// How long a sidecar may take to end, and to become ready unless something else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Answers 204 when the application has been found, and all is up.
+pub const READY: &str = "/v1.0/healthz";
+/// Answers 204 when the application may call its sidecar.
+pub const API_READY: &str = "/v1.0/healthz/outbound";
 
 /// What a sidecar is started with.
 pub struct Builder {
@@ -20,8 +24,10 @@ pub struct Builder {
     resources: Vec<(String, String)>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    wait_for_app: bool,
+    ready: &'static str,
     directory: Option<PathBuf>,
+    under: Vec<String>,
+    patience: Duration,
 }
 
 impl Builder {
@@ -42,9 +48,12 @@ impl Builder {
 
     /// The application's port and protocol (`http`, `grpc`, ...); the start waits until the sidecar has found it.
     #[must_use]
-    pub fn app(mut self, port: u16, protocol: &str) -> Self {
-        self.wait_for_app = true;
-        self.argument("--app-port").argument(port.to_string()).argument("--app-protocol").argument(protocol)
+    pub fn app(self, port: u16, protocol: &str) -> Self {
+        self.ready_when(READY)
+            .argument("--app-port")
+            .argument(port.to_string())
+            .argument("--app-protocol")
+            .argument(protocol)
     }
 
     /// The working directory, to which paths in resources are relative; without it the sidecar's own folder.
@@ -68,12 +77,45 @@ impl Builder {
         self
     }
 
+    /// The path that answers 204 when the start has succeeded; without it [`API_READY`], with an application [`READY`].
+    #[must_use]
+    pub fn ready_when(mut self, path: &'static str) -> Self {
+        self.ready = path;
+        self
+    }
+
+    /// How long it may take to become ready.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Runs the program under another, which is given its path and words behind these, as `valgrind` is.
+    #[must_use]
+    pub fn under(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.under.extend(words);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
     ///
     /// When it ends or does not become ready; the message holds its log.
     pub fn start(self) -> Sidecar {
+        let mut sidecar = self.lay_out();
+        sidecar.run();
+        sidecar
+    }
+
+    /// Chooses ports and writes resources, without starting anything: [`Sidecar::run`] does, or who runs its
+    /// [`words`](Sidecar::words) in another way.
+    ///
+    /// # Panics
+    ///
+    /// When the folder cannot be made.
+    pub fn lay_out(self) -> Sidecar {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let daprd = folder.path().join("daprd");
         std::os::unix::fs::symlink(&self.binary, &daprd).expect("a link in a fresh folder");
@@ -97,7 +139,7 @@ impl Builder {
         words.extend(["--dapr-listen-addresses", "127.0.0.1", "--log-level", "debug"].map(str::to_owned));
         words.extend(["--resources-path".to_owned(), resources.to_string_lossy().into_owned()]);
         words.extend(self.arguments);
-        let mut sidecar = Sidecar {
+        Sidecar {
             process: None,
             app_id: self.app_id,
             http,
@@ -109,10 +151,10 @@ impl Builder {
             daprd,
             words,
             environment: self.environment,
-            wait_for_app: self.wait_for_app,
-        };
-        sidecar.run();
-        sidecar
+            ready: self.ready,
+            under: self.under,
+            patience: self.patience,
+        }
     }
 }
 
@@ -134,7 +176,9 @@ pub struct Sidecar {
     daprd: PathBuf,
     words: Vec<String>,
     environment: Vec<(String, String)>,
-    wait_for_app: bool,
+    ready: &'static str,
+    under: Vec<String>,
+    patience: Duration,
 }
 
 impl Sidecar {
@@ -146,22 +190,33 @@ impl Sidecar {
             resources: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
-            wait_for_app: false,
+            ready: API_READY,
             directory: None,
+            under: Vec::new(),
+            patience: PATIENCE,
         }
     }
 
     /// Starts the process (again), on the same ports, and waits until it is ready.
     pub fn run(&mut self) {
-        let mut command = Command::new(&self.daprd);
-        command.args(&self.words).current_dir(&self.directory);
+        let daprd = self.daprd.to_string_lossy().into_owned();
+        let mut line = self.under.iter().chain([&daprd]).chain(&self.words);
+        let mut command = Command::new(line.next().unwrap_or(&daprd));
+        command.args(line).current_dir(&self.directory);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(command, &self.folder.path().join("log"));
-        let path = if self.wait_for_app { "/v1.0/healthz" } else { "/v1.0/healthz/outbound" };
-        let port = self.http;
-        process
-            .wait_until("ready", PATIENCE, || get(port, path).is_some_and(|answer| answer.starts_with("HTTP/1.1 204")));
+        process.wait_until("ready", self.patience, || self.is_ready());
         self.process = Some(process);
+    }
+
+    /// Whether it is as far as [`Builder::ready_when`] says.
+    pub fn is_ready(&self) -> bool {
+        get(self.http, self.ready).is_some_and(|answer| answer.starts_with("HTTP/1.1 204"))
+    }
+
+    /// The command line behind the program's name.
+    pub fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// The process id.

@@ -1,6 +1,7 @@
 //! The examples of `docs/` and of the README do what the page says.
 //!
-//! A page's blocks ```` ```yaml resource ```` are its resources and ```` ```json secrets ```` its `secrets.json`; each ```` ```sh run ````
+//! A page's blocks ```` ```yaml resource ```` are its resources and ```` ```json secrets ```` its `secrets.json`;
+//! ```` ```wat module NAME ```` is compiled to the file NAME of the working directory; each ```` ```sh run ````
 //! runs beside `ottavo run` with those, in the page's order, and prints what the ```` ```text ```` block behind it holds.
 
 use std::path::{Path, PathBuf};
@@ -64,6 +65,10 @@ fn check(page: &Path) -> usize {
                 let path = folder.path().join("configuration.yaml");
                 std::fs::write(&path, &block.text).expect("a fresh file");
                 configuration = Some(path);
+            }
+            module if module.starts_with("wat module ") => {
+                let bytes = wat::parse_str(&block.text).unwrap_or_else(|error| panic!("{name}: {error}"));
+                std::fs::write(folder.path().join(&module["wat module ".len()..]), bytes).expect("a fresh file");
             }
             "json secrets" => std::fs::write(data.join("secrets.json"), &block.text).expect("a fresh file"),
             "sh run" => {

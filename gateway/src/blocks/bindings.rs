@@ -1,12 +1,15 @@
 //! Output bindings: calls to outside systems by name (as daprd 1.18, bindings API).
 
-use components::Metadata;
-use components::bindings::{InvokeReply, InvokeRequest};
+use std::time::Instant;
 
-use super::{Attempt, Shared};
+use components::bindings::{InvokeReply, InvokeRequest};
+use components::{Error, Metadata};
+
+use super::Shared;
 use crate::error::{ApiError, nested, table};
 use crate::operation::{CallContext, Handle, Operation};
 use crate::resiliency::ComponentType;
+use crate::telemetry::metrics::ComponentCall;
 
 pub struct InvokeBinding {
     pub name: String,
@@ -30,10 +33,8 @@ impl BindingsBlock {
     pub fn new(shared: Shared) -> Self {
         Self { shared }
     }
-}
 
-impl Handle<InvokeBinding> for BindingsBlock {
-    async fn handle(&self, _context: &CallContext, call: InvokeBinding) -> Result<Option<InvokeReply>, ApiError> {
+    async fn invoke(&self, call: InvokeBinding) -> Result<Option<InvokeReply>, ApiError> {
         let InvokeBinding { name, operation, data, metadata } = call;
         let failed = |error: &str| table::absent::output_binding(&name, error);
         if operation.is_empty() {
@@ -51,9 +52,24 @@ impl Handle<InvokeBinding> for BindingsBlock {
             )));
         }
         let request = InvokeRequest { operation, data, metadata };
-        Attempt::outbound(&self.shared, ComponentType::Binding, &name, "invoke")
-            .run(|| output.invoke(request.clone()))
-            .await
-            .map_err(|error| failed(&nested(&error)))
+        let policy = self.shared.policies.load().component_outbound(&name, ComponentType::Binding);
+        let outcome = policy.run(|| output.invoke(request.clone())).await;
+        outcome.map_err(|error| failed(&nested(&error.into_operation(Error::other))))
+    }
+}
+
+impl Handle<InvokeBinding> for BindingsBlock {
+    async fn handle(&self, _context: &CallContext, call: InvokeBinding) -> Result<Option<InvokeReply>, ApiError> {
+        let started = Instant::now();
+        let (name, operation) = (call.name.clone(), call.operation.clone());
+        let outcome = self.invoke(call).await;
+        // As daprd counts: also calls of bindings and operations that there are not.
+        self.shared.metrics.output_binding(&ComponentCall {
+            component: &name,
+            operation: &operation,
+            success: outcome.is_ok(),
+            elapsed: started.elapsed(),
+        });
+        outcome
     }
 }

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use tonic::Code;
 
-use super::{Answered, Call, respond, sniff};
+use super::{Answered, Call, respond};
 use crate::app::url;
 use crate::blocks::invoke::{AppCall, AppReply, CallHead, GrpcStatus, InvokeApp, ReplyStatus, Verb, headers, status};
 use crate::body::{Body, BodyError};
@@ -22,6 +22,7 @@ use crate::error::table;
 use crate::layers::SpanName;
 use crate::operation::Front;
 use crate::query::query_unescape;
+use crate::sniff;
 
 const APP_ID: http::HeaderName = http::HeaderName::from_static("dapr-app-id");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");

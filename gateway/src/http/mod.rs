@@ -23,7 +23,6 @@ pub mod respond;
 pub mod router;
 mod secrets;
 mod sidecar;
-mod sniff;
 mod state;
 
 use crate::query::query_pairs;

@@ -84,6 +84,7 @@ impl Generation {
             instance.clone(),
             configuration.spec.components.deny.clone(),
         );
+        loader.strict_sandbox = configuration.spec.wasm.strict_sandbox;
         tracing::info!(target: SCOPE, "Loading components…");
         loader.load_all(resources.components.clone()).await?;
         tracing::info!(target: SCOPE, "Waiting for all outstanding components to be processed…");
@@ -222,6 +223,7 @@ impl Generation {
         let grace = process.flags.graceful_shutdown;
         self.loader.shared = shared.clone();
         self.loader.deny = configuration.spec.components.deny.clone();
+        self.loader.strict_sandbox = configuration.spec.wasm.strict_sandbox;
         app.pause(self).await;
         self.loader.reload(resources.components.clone(), grace).await?;
         self.app_pipeline

@@ -17,7 +17,7 @@ use crate::config::{Component, Environment};
 use crate::loaded::{
     self, ComponentInfo, Encryption, KeyPrefix, Lease, LoadedBinding, LoadedPubSub, LoadedState, Retired, Scopes,
 };
-use crate::pipeline::{self, Middlewares};
+use crate::pipeline::{self, Middlewares, Workshop};
 
 const SCOPE: &str = "dapr.runtime.processor";
 
@@ -34,7 +34,10 @@ pub struct Loader {
     pub instance: Instance,
     /// `type` or `type/version` of components that may not be used.
     pub deny: Vec<String>,
+    /// Whether WebAssembly guests have invented clocks and chance, whatever their components say (`spec.wasm`).
+    pub strict_sandbox: bool,
     pub middlewares: Middlewares,
+    workshop: Workshop,
     loaded: BTreeMap<String, Held>,
     /// Components that wait for a secret store, in file order.
     parked: Vec<Component>,
@@ -63,6 +66,13 @@ impl Loader {
         instance: Instance,
         deny: Vec<String>,
     ) -> Self {
+        let workshop = Workshop::new(&environment);
+        #[cfg(feature = "wasm")]
+        let registry = {
+            let mut registry = registry;
+            wasm_host::components::register(&mut registry, &workshop.guests);
+            registry
+        };
         Self {
             shared,
             registry,
@@ -70,7 +80,9 @@ impl Loader {
             identity,
             instance,
             deny,
+            strict_sandbox: false,
             middlewares: Middlewares::default(),
+            workshop,
             loaded: BTreeMap::new(),
             parked: Vec::new(),
         }
@@ -130,7 +142,7 @@ impl Loader {
             return Ok(Loaded::Done);
         }
         let Some(secrets) = self.secrets(component).await? else { return Ok(Loaded::Parked) };
-        let resolved = component
+        let mut resolved = component
             .properties(&secrets, &self.environment, &self.identity)
             .map_err(|error| init_failure(component, &error.to_string()))?;
         for variable in &resolved.refused_variables {
@@ -139,10 +151,15 @@ impl Loader {
                 "Component {} references an env variable that isn't allowed: {variable}", component.metadata.name
             );
         }
+        if self.strict_sandbox && is_wasm(kind) {
+            let entries = resolved.properties.entries().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let strict = ("strictSandbox".to_owned(), "true".to_owned());
+            resolved.properties = Properties::new(entries.chain([strict]));
+        }
         self.warn_of_misspelt(component, &resolved.properties);
         if component.block() == "middleware" {
-            let middleware = pipeline::build(kind, &component.spec.version, &resolved.properties)
-                .map_err(|error| self.failed(component, &error))?;
+            let built = pipeline::build(kind, &component.spec.version, &resolved.properties, &self.workshop).await;
+            let middleware = built.map_err(|error| self.failed(component, &error))?;
             self.middlewares.insert(component.metadata.name.clone(), kind.clone(), middleware);
             self.hold(component, None, None);
             self.announce(component, Vec::new());
@@ -433,6 +450,11 @@ pub async fn fetch_secrets(
         }
     }
     Ok(Some(secrets))
+}
+
+/// The types whose guests daprd's `spec.wasm` is about.
+fn is_wasm(kind: &str) -> bool {
+    ["bindings.wasm", "middleware.http.wasm"].iter().any(|name| name.eq_ignore_ascii_case(kind))
 }
 
 async fn close_when_free(mut held: Held, grace: Duration) {

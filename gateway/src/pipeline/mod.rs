@@ -14,14 +14,19 @@ use components::metadata::Properties;
 use http::{Request, Response};
 
 use crate::body::Body;
+use crate::config::Environment;
 use crate::config::configuration::PipelineSpec;
 
 mod route_alias;
 mod uppercase;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 pub use route_alias::Aliased;
 use route_alias::RouteAlias;
 use uppercase::Uppercase;
+#[cfg(feature = "wasm")]
+pub use wasm::Peer;
 
 /// Log scope, as in daprd 1.18.
 const SCOPE: &str = "dapr.middleware.http";
@@ -124,26 +129,67 @@ fn or_v1(version: &str) -> &str {
     if version.is_empty() { "v1" } else { version }
 }
 
+/// What some middleware is made with.
+#[derive(Clone, Default)]
+pub struct Workshop {
+    /// Runs WebAssembly guests.
+    #[cfg(feature = "wasm")]
+    pub guests: wasm_host::SharedEngine,
+}
+
+impl Workshop {
+    /// `OTTAVO_WASM_CACHE` names a folder for compiled guests, `OTTAVO_WASM_INSTANCES` how many there may be at once.
+    pub fn new(environment: &Environment) -> Self {
+        #[cfg(feature = "wasm")]
+        {
+            let mut settings = wasm_host::Settings {
+                cache: environment.non_empty("OTTAVO_WASM_CACHE").map(Into::into),
+                ..wasm_host::Settings::default()
+            };
+            if let Some(text) = environment.non_empty("OTTAVO_WASM_INSTANCES") {
+                match text.parse() {
+                    Ok(instances) if instances > 0 => settings.instances = instances,
+                    _ => tracing::warn!(target: SCOPE, "OTTAVO_WASM_INSTANCES is '{text}', which is no number above 0"),
+                }
+            }
+            Self { guests: wasm_host::SharedEngine::new(settings) }
+        }
+        #[cfg(not(feature = "wasm"))]
+        {
+            let _ = environment;
+            Self {}
+        }
+    }
+}
+
+/// The types of this build, for the error about unknown ones.
+const TYPES: &str = if cfg!(feature = "wasm") {
+    "middleware.http.routeralias/v1, middleware.http.uppercase/v1 and middleware.http.wasm/v1"
+} else {
+    "middleware.http.routeralias/v1 and middleware.http.uppercase/v1"
+};
+
 /// Makes a middleware from a component's type, version and resolved properties.
 ///
 /// # Errors
 /// What is wrong with it, and which types there are when the type is unknown.
-pub fn build(kind: &str, version: &str, properties: &Properties) -> Result<BuiltMiddleware, String> {
+pub async fn build(
+    kind: &str,
+    version: &str,
+    properties: &Properties,
+    workshop: &Workshop,
+) -> Result<BuiltMiddleware, String> {
     let is_first = matches!(version, "" | "v0" | "v1");
-    let middleware: Arc<dyn Middleware> = match kind
-        .split_once('.')
-        .map_or("", |(_, name)| name)
-        .to_ascii_lowercase()
-        .as_str()
-    {
-        "http.uppercase" if is_first => Arc::new(Uppercase::new(properties)),
-        "http.routeralias" if is_first => Arc::new(RouteAlias::new(properties)?),
-        _ => {
-            return Err(format!(
-                "couldn't find middleware {kind}/{version}; this build has middleware.http.routeralias/v1 and middleware.http.uppercase/v1"
-            ));
-        }
-    };
+    let middleware: Arc<dyn Middleware> =
+        match kind.split_once('.').map_or("", |(_, name)| name).to_ascii_lowercase().as_str() {
+            "http.uppercase" if is_first => Arc::new(Uppercase::new(properties)),
+            "http.routeralias" if is_first => Arc::new(RouteAlias::new(properties)?),
+            #[cfg(feature = "wasm")]
+            "http.wasm" if is_first => Arc::new(wasm::Wasm::load(properties, &workshop.guests).await?),
+            _ => return Err(format!("couldn't find middleware {kind}/{version}; this build has {TYPES}")),
+        };
+    #[cfg(not(feature = "wasm"))]
+    let _ = workshop;
     Ok(BuiltMiddleware { version: version.to_owned(), middleware })
 }
 
@@ -211,9 +257,10 @@ mod tests {
         assert!(marks().pipeline("test", &other).is_empty());
     }
 
-    #[test]
-    fn unknown_types_are_named_with_what_exists() {
-        let Err(error) = build("middleware.http.none", "v1", &Properties::default()) else { panic!("it was built") };
+    #[tokio::test]
+    async fn unknown_types_are_named_with_what_exists() {
+        let built = build("middleware.http.none", "v1", &Properties::default(), &Workshop::default()).await;
+        let Err(error) = built else { panic!("it was built") };
         assert!(error.contains("middleware.http.none") && error.contains("routeralias"), "{error}");
     }
 }

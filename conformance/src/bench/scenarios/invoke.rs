@@ -1,13 +1,14 @@
-//! An application calls another through two sidecars: 1 KB there and back.
+//! An application calls another through two sidecars: 1 KB there and back, or a stream of messages.
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use proto_dapr::common::InvokeRequest;
 use proto_dapr::runtime::InvokeServiceRequest;
 
 use super::Scenario;
-use crate::bench::closed_loop::{self, Work};
-use crate::bench::control::{Control, Kind};
+use crate::bench::closed_loop::Work;
+use crate::bench::control::stream;
+use crate::bench::pair::{self, Pair, Traffic};
 use crate::bench::subject::{Running, Subject};
 
 /// HTTP all the way.
@@ -27,9 +28,7 @@ impl Scenario for Http {
     }
 
     fn start(&self, subject: &Subject) -> Option<Running> {
-        pair(subject, Kind::Respond, "http", |callee| {
-            Work::http1(Method::POST, format!("/v1.0/invoke/{callee}/method/echo"), Bytes::from(vec![b'x'; 1024]))
-        })
+        Some(Pair::start(subject, Traffic::Http).running(http(subject), 1))
     }
 }
 
@@ -46,47 +45,56 @@ impl Scenario for Grpc {
     }
 
     fn start(&self, subject: &Subject) -> Option<Running> {
-        pair(subject, Kind::RespondGrpc, "grpc", |callee| {
-            let request = InvokeRequest {
-                method: "echo".to_owned(),
-                data: Some(prost_types::Any { type_url: String::new(), value: vec![b'x'; 1024] }),
-                content_type: "text/plain".to_owned(),
-                ..InvokeRequest::default()
-            };
-            let message = InvokeServiceRequest { id: callee.to_owned(), message: Some(request) };
-            Work::grpc("/dapr.proto.runtime.v1.Dapr/InvokeService", &message)
+        Some(Pair::start(subject, Traffic::Grpc).running(grpc(subject), 1))
+    }
+}
+
+/// A method of the application's own, which answers with a stream of messages of 1 KB.
+pub struct Stream;
+
+impl Scenario for Stream {
+    fn name(&self) -> &'static str {
+        "P3 gRPC server stream of 1000 x 1 KB, two sidecars"
+    }
+
+    fn goal(&self) -> f64 {
+        0.25
+    }
+
+    fn unit(&self) -> &'static str {
+        "message"
+    }
+
+    fn start(&self, subject: &Subject) -> Option<Running> {
+        let mut work = Work::grpc_encoded(stream::PATH, &[]);
+        let callee = HeaderValue::try_from(subject.app_id("callee")).expect("an app id is a header's value");
+        work.headers.insert("dapr-app-id", callee);
+        let running = Pair::start(subject, Traffic::Grpc).running(work, stream::MESSAGES);
+        Some(Running {
+            ids: running.ids,
+            drive: Box::new(move |time| {
+                let mut counted = (running.drive)(time);
+                let missing = counted.requests.saturating_sub(counted.messages);
+                counted.fail(missing, || format!("{missing} messages are missing in streams that ended well"));
+                counted
+            }),
         })
     }
 }
 
-/// An application, its sidecar, and a caller's sidecar; for the control two relays.
-fn pair(subject: &Subject, app: Kind, protocol: &str, work: impl Fn(&str) -> Work) -> Option<Running> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let app = Control::start(app, 0, &folder.path().join("app")).expect("this program starts again");
-    let work = work(&subject.app_id("callee"));
-    let Some(callee) = subject.sidecar("callee") else {
-        let last = if protocol == "grpc" { Kind::RelayHttp2 } else { Kind::Relay };
-        let callee = Control::start(last, app.port, &folder.path().join("b")).expect("this program starts again");
-        let caller = Control::start(Kind::RelayHttp2, callee.port, &folder.path().join("a"));
-        let caller = caller.expect("this program starts again");
-        let ids = vec![callee.id(), caller.id()];
-        return Some(Running {
-            ids,
-            drive: Box::new(move |time| {
-                let _kept = (&app, &callee, &caller, &folder);
-                closed_loop::run(&work, caller.port, time)
-            }),
-        });
+/// A POST of 1 KB that is answered with 1 KB.
+pub fn http(subject: &Subject) -> Work {
+    Work::http1(Method::POST, pair::path(subject, "echo"), Bytes::from(vec![b'x'; 1024]))
+}
+
+/// The same with gRPC.
+pub fn grpc(subject: &Subject) -> Work {
+    let request = InvokeRequest {
+        method: "echo".to_owned(),
+        data: Some(prost_types::Any { type_url: String::new(), value: vec![b'x'; 1024] }),
+        content_type: "text/plain".to_owned(),
+        ..InvokeRequest::default()
     };
-    let callee = callee.app(app.port, protocol).start();
-    let caller = subject.sidecar("caller")?.start();
-    let port = if protocol == "grpc" { caller.grpc } else { caller.http };
-    let ids = vec![callee.id(), caller.id()];
-    Some(Running {
-        ids,
-        drive: Box::new(move |time| {
-            let _kept = (&app, &callee, &caller, &folder);
-            closed_loop::run(&work, port, time)
-        }),
-    })
+    let message = InvokeServiceRequest { id: subject.app_id("callee"), message: Some(request) };
+    Work::grpc("/dapr.proto.runtime.v1.Dapr/InvokeService", &message)
 }

@@ -1,9 +1,11 @@
 //! What is measured: one scenario a file, each for every subject that has it.
 
-mod invoke;
+pub mod invoke;
+mod large;
 mod publish;
+mod redis_publish;
+mod redis_state;
 mod state;
-mod upload;
 
 use super::subject::{Running, Subject};
 
@@ -21,6 +23,14 @@ pub trait Scenario {
     fn unit(&self) -> &'static str {
         "request"
     }
+    /// How many bodies are on their way at once, where the memory of each is limited (see `STREAM_MEMORY`).
+    fn streams(&self) -> Option<u32> {
+        None
+    }
+    /// How many pairs of blocks are measured when so many were asked for.
+    fn pairs(&self, asked: u32) -> u32 {
+        asked
+    }
     /// Sets a subject up; `None` when it has no such thing.
     ///
     /// # Panics
@@ -30,14 +40,20 @@ pub trait Scenario {
 
 /// All of them.
 pub fn all() -> Vec<Box<dyn Scenario>> {
-    vec![
+    let mut all: Vec<Box<dyn Scenario>> = vec![
         Box::new(invoke::Http),
         Box::new(invoke::Grpc),
+        Box::new(invoke::Stream),
         Box::new(state::GetHttp),
         Box::new(state::SetHttp),
         Box::new(state::GetGrpc),
+        Box::new(redis_state::Get),
+        Box::new(redis_state::Set),
+        Box::new(redis_state::Transaction),
         Box::new(publish::Single),
         Box::new(publish::Bulk),
-        Box::new(upload::Upload),
-    ]
+        Box::new(redis_publish::Single),
+    ];
+    all.extend(large::ALL.map(|large| Box::new(large) as Box<dyn Scenario>));
+    all
 }

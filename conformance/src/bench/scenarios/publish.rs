@@ -1,16 +1,13 @@
 //! Messages of 1 KB through the in-memory broker to an application, all over HTTP.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 
 use super::Scenario;
-use crate::app::{App, Settings};
 use crate::bench::closed_loop::{self, Work};
+use crate::bench::control::{Control, Kind};
+use crate::bench::receiver::Receiver;
 use crate::bench::subject::{Running, Subject};
 
 const BROKER: &str = "apiVersion: dapr.io/v1alpha1
@@ -73,38 +70,34 @@ impl Scenario for Bulk {
     }
 }
 
-/// A publishing and a receiving application at one sidecar. A block ends when what it published has been received.
+/// A publishing and a receiving application at one sidecar. A block ends when what it published has been received. The
+/// control of single messages is one hop, which sends and receives as often.
 fn delivering(subject: &Subject, work: Work, each: u64) -> Option<Running> {
-    let builder = subject.sidecar("publish")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime can be made");
-    let received = Arc::new(AtomicU64::new(0));
-    let settings = Settings {
-        subscriptions: vec![("broker".to_owned(), "topic".to_owned())],
-        counted: Some(received.clone()),
-        ..Settings::default()
+    let app = Receiver::start("broker", "topic").expect("a free port");
+    let Some(builder) = subject.sidecar("publish") else {
+        if each > 1 {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let relay =
+            Control::start(Kind::Relay, app.port, &folder.path().join("log")).expect("this program starts again");
+        let work = Work { path: "/events".to_owned(), ..work };
+        let ids = vec![relay.id()];
+        return Some(Running {
+            ids,
+            drive: Box::new(move |time| {
+                let _kept = (&folder, &relay);
+                app.count(each, || closed_loop::run(&work, relay.port, time))
+            }),
+        });
     };
-    let app = App::start(runtime.handle(), settings).expect("a free port");
     let sidecar = builder.resource(BROKER).app(app.port, "http").start();
     let ids = vec![sidecar.id()];
     Some(Running {
         ids,
         drive: Box::new(move |time| {
-            let _kept = (&app, &runtime, &sidecar);
-            let before = received.load(Ordering::Relaxed);
-            let mut counted = closed_loop::run(&work, sidecar.http, time);
-            counted.requests *= each;
-            let published = counted.requests;
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while received.load(Ordering::Relaxed) - before < published && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            let missing = published.saturating_sub(received.load(Ordering::Relaxed) - before);
-            if missing > 0 {
-                counted.errors += missing;
-                counted.first_error.get_or_insert_with(|| format!("{missing} messages were not delivered in 10 s"));
-            }
-            counted
+            let _kept = &sidecar;
+            app.count(each, || closed_loop::run(&work, sidecar.http, time))
         }),
     })
 }

@@ -73,14 +73,12 @@ fn set() -> Work {
     Work::http1(Method::POST, "/v1.0/state/store", body.into())
 }
 
-/// One sidecar with a store that has the key; for the control a responder.
+/// One sidecar with a store that has the key; for the control a responder, raw or made with tonic.
 fn one(subject: &Subject, work: Work) -> Option<Running> {
     let Some(builder) = subject.sidecar("state") else {
-        if work.streams > 0 {
-            return None;
-        }
+        let kind = if work.streams > 0 { Kind::TonicEcho } else { Kind::Respond };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let control = Control::start(Kind::Respond, 0, &folder.path().join("log")).expect("this program starts again");
+        let control = Control::start(kind, 0, &folder.path().join("log")).expect("this program starts again");
         let ids = vec![control.id()];
         return Some(Running {
             ids,

@@ -1,0 +1,45 @@
+//! The functions that guests import from `env`, by subject.
+
+mod buffers;
+mod calls;
+mod contexts;
+mod grpc;
+mod layotto;
+mod log;
+mod maps;
+mod metrics;
+mod properties;
+mod shared;
+
+use wasmtime::{Caller, Linker};
+
+use super::abi::Abi;
+use crate::error::Error;
+use crate::store::State;
+
+/// The module that guests import.
+const ENV: &str = "env";
+
+/// Adds all of them.
+pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
+    log::add(linker)?;
+    contexts::add(linker)?;
+    buffers::add(linker)?;
+    maps::add(linker)?;
+    properties::add(linker)?;
+    shared::add(linker)?;
+    metrics::add(linker)?;
+    calls::add(linker)?;
+    grpc::add(linker)?;
+    layotto::add(linker)?;
+    // What AssemblyScript and Emscripten put beside the ABI.
+    linker.func_wrap(
+        ENV,
+        "abort",
+        |_: Caller<'_, State<Abi>>, _: u32, _: u32, line: u32, column: u32| -> wasmtime::Result<()> {
+            Err(Error::misuse(format!("abort was called at line {line}, column {column} of its source")).into())
+        },
+    )?;
+    linker.func_wrap(ENV, "emscripten_notify_memory_growth", |_: Caller<'_, State<Abi>>, _: u32| {})?;
+    Ok(())
+}

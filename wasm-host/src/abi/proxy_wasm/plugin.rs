@@ -1,0 +1,102 @@
+//! A module with its configuration, and its living guests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wasmtime::{InstancePre, Linker};
+
+use super::abi::{Abi, ROOT};
+use super::imports;
+use super::instance::Instance;
+use super::root;
+use super::session::Session;
+use super::settings::ProxySettings;
+use super::status::Version;
+use super::stream::Window;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kind::Kind;
+use crate::module::Module;
+use crate::pool::Pool;
+use crate::store::State;
+use crate::wasi;
+
+/// A plugin. Its guests live on between streams.
+pub struct ProxyWasm {
+    engine: Engine,
+    module: Module,
+    version: Version,
+    pre: InstancePre<State<Abi>>,
+    settings: ProxySettings,
+    pool: Arc<Pool<Instance>>,
+    next_stream: AtomicU32,
+}
+
+impl ProxyWasm {
+    /// Checks the module and starts one guest with the real configuration, so that what cannot work fails here.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] without a known marker or an allocator, or when the guest refuses its configuration;
+    /// [`Error::Link`]; and what ends the guest in its start.
+    pub async fn new(engine: &Engine, module: Module, settings: ProxySettings) -> Result<Self> {
+        let version = Version::ALL.iter().rev().find(|(marker, _)| module.wasm().get_export(marker).is_some());
+        let (_, version) = version.ok_or_else(|| Error::Contract {
+            guest: module.name().to_string(),
+            reason: format!("guest exports none of {}", Version::ALL.map(|(marker, _)| marker).join(", ")),
+        })?;
+        let mut linker = Linker::new(engine.wasm());
+        let failed = |error: wasmtime::Error| Error::Engine(error.to_string());
+        wasi::add(&mut linker).map_err(failed)?;
+        imports::add(&mut linker).map_err(failed)?;
+        let pre = module.link(Kind::ProxyWasm, &linker)?;
+        let pool = Arc::new(Pool::new(settings.pool));
+        let next_stream = AtomicU32::new(ROOT + 1);
+        let plugin = Self { engine: engine.clone(), module, version: *version, pre, settings, pool, next_stream };
+        plugin.pool.add(plugin.start().await?);
+        Ok(plugin)
+    }
+
+    /// A guest for the time of a stream.
+    ///
+    /// # Errors
+    /// No guest is free ([`Error::Busy`]), or a new one fails in its start or in `proxy_on_context_create`.
+    pub async fn open(&self) -> Result<Session> {
+        let taken = self.pool.take(self.module.name(), || self.start()).await?;
+        let id = self
+            .next_stream
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |id| Some(id.checked_add(1).unwrap_or(ROOT + 1)));
+        Session::open(taken, id.unwrap_or(ROOT + 1)).await
+    }
+
+    /// What the guest says its id is (Layotto's `proxy_get_id`); `None` when it has nothing to say.
+    ///
+    /// # Errors
+    /// As [`ProxyWasm::open`].
+    pub async fn id(&self) -> Result<Option<String>> {
+        let mut taken = self.pool.take(self.module.name(), || self.start()).await?;
+        let instance = taken.get()?;
+        instance.abi().window = Window::Data(Vec::new());
+        let answered = instance.call_in::<(), ()>(ROOT, "proxy_get_id", ()).await?;
+        let Window::Data(id) = std::mem::take(&mut instance.abi().window) else { return Ok(None) };
+        taken.give_back();
+        Ok(answered.and_then(|()| String::from_utf8(id).ok()).filter(|id| !id.is_empty()))
+    }
+
+    /// Runs what is due without any stream: ticks, messages of the guest's queues, answers to calls of its root context.
+    /// In a guest of its own, for as long as the future is polled.
+    ///
+    /// # Errors
+    /// The guest failed; the caller decides when to try again.
+    pub async fn run_root(&self) -> Result<()> {
+        root::run(self.start().await?).await
+    }
+
+    /// The ABI's version that the module was made for.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    async fn start(&self) -> Result<Instance> {
+        Instance::start(&self.engine, &self.module, self.version, &self.pre, &self.settings).await
+    }
+}

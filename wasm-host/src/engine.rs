@@ -1,0 +1,157 @@
+//! The engine: one a process, shared by all guests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Semaphore;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::Cache;
+use crate::digest::{Digest, sha256};
+use crate::error::{Error, Result};
+use crate::kind::check_header;
+use crate::module::Module;
+use crate::settings::{LARGEST_MEMORY, Settings};
+use crate::ticker::{Running, Ticker};
+
+/// Memory that a freed slot of the pool keeps, so that the next guest there does not begin with page faults.
+const KEPT: usize = 128 << 10;
+
+/// Compiles modules and runs guests. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasm: wasmtime::Engine,
+    ticker: Ticker,
+    settings: Settings,
+    cache: Option<Cache>,
+    /// One compilation at a time: it takes a core, and the gateway has other work.
+    compiling: Semaphore,
+    /// What is compiled and in use, so that two components with one module share its code.
+    modules: Mutex<HashMap<Digest, Weak<wasmtime::Module>>>,
+}
+
+impl Engine {
+    /// # Errors
+    /// [`Error::Engine`]: this machine cannot run guests, or the cache's folder cannot be used.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+        let wasm = match wasmtime::Engine::new(&config(&settings, settings.pooling)) {
+            Err(error) if settings.pooling => {
+                tracing::warn!(
+                    "No pool for {} WebAssembly guests ({error:#}): guests start more slowly",
+                    settings.instances
+                );
+                wasmtime::Engine::new(&config(&settings, false)).map_err(failed)?
+            }
+            other => other.map_err(failed)?,
+        };
+        let cache = settings.cache.as_deref().map(|folder| Cache::open(folder, &wasm)).transpose()?;
+        let weak = wasm.weak();
+        let ticker = Ticker::start(settings.tick, move || {
+            if let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+            }
+        });
+        let ticker = ticker.map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
+        let (compiling, modules) = (Semaphore::new(1), Mutex::default());
+        Ok(Self(Arc::new(Inner { wasm, ticker, settings, cache, compiling, modules })))
+    }
+
+    /// Compiles a module, or takes it from the cache; off the caller's thread.
+    ///
+    /// # Errors
+    /// [`Error::Compile`]; its text begins as daprd's where it has one.
+    pub async fn module(&self, name: &str, bytes: impl Into<bytes::Bytes>) -> Result<Module> {
+        let bytes = bytes.into();
+        check_header(name, &bytes)?;
+        let failed = |reason: String| Error::Compile { guest: name.to_owned(), reason };
+        let _turn = self.0.compiling.acquire().await.map_err(|error| failed(error.to_string()))?;
+        let inner = self.0.clone();
+        let task = tokio::task::spawn_blocking(move || inner.compiled(&bytes));
+        let compiled = task.await.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+        Ok(Module::new(name, compiled))
+    }
+
+    /// Guests that are alive now, where the pool counts them.
+    pub fn live_guests(&self) -> Option<u64> {
+        self.0.wasm.pooling_allocator_metrics().map(|metrics| metrics.core_instances())
+    }
+
+    pub(crate) fn wasm(&self) -> &wasmtime::Engine {
+        &self.0.wasm
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn running(&self) -> Running {
+        self.0.ticker.running()
+    }
+}
+
+impl Inner {
+    fn compiled(&self, bytes: &[u8]) -> Result<Arc<wasmtime::Module>, String> {
+        let digest = sha256(bytes);
+        let modules = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules().get(&digest).and_then(Weak::upgrade) {
+            return Ok(module);
+        }
+        let kept = self.cache.as_ref().and_then(|cache| cache.load(&digest));
+        let module = match kept.and_then(|code| deserialize(&self.wasm, &code)) {
+            Some(module) => module,
+            None => {
+                let module = wasmtime::Module::from_binary(&self.wasm, bytes).map_err(|error| format!("{error:#}"))?;
+                if let Some(cache) = &self.cache {
+                    match module.serialize() {
+                        Ok(code) => cache.store(&digest, &code),
+                        Err(error) => tracing::warn!("A compiled module cannot be kept: {error:#}"),
+                    }
+                }
+                module
+            }
+        };
+        let module = Arc::new(module);
+        let mut modules = modules();
+        modules.retain(|_, module| module.strong_count() > 0);
+        modules.insert(digest, Arc::downgrade(&module));
+        Ok(module)
+    }
+}
+
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<wasmtime::Module> {
+    // SAFETY: the bytes are the output of `Module::serialize`: the cache gives only what it has signed itself with a key
+    // that no other user can read, and for an engine of the same settings.
+    match unsafe { wasmtime::Module::deserialize(engine, code) } {
+        Ok(module) => Some(module),
+        Err(error) => {
+            tracing::warn!("A kept module cannot be used and is compiled again: {error:#}");
+            None
+        }
+    }
+}
+
+fn config(settings: &Settings, pooling: bool) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true).consume_fuel(settings.fuel);
+    // Only components would use it.
+    config.concurrency_support(false);
+    config.wasm_memory64(false);
+    if pooling {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_core_instances(settings.instances)
+            .total_memories(settings.instances)
+            .total_tables(settings.instances.saturating_mul(2))
+            .total_stacks(settings.instances)
+            .max_memory_size(LARGEST_MEMORY)
+            .max_tables_per_module(16)
+            .table_elements(20_000)
+            .linear_memory_keep_resident(KEPT)
+            .table_keep_resident(KEPT)
+            .decommit_batch_size(16);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}

@@ -1,0 +1,115 @@
+//! What a guest has used of its limits.
+
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::error::Error;
+use crate::settings::Limits;
+
+/// Tables that one guest may have.
+const TABLES: usize = 16;
+
+/// Counts for one guest; asked by the engine whenever the guest wants more.
+pub struct Meter {
+    limits: Limits,
+    /// Ticks that the present call may still compute.
+    ticks_left: u64,
+    ticks_per_call: u64,
+    /// The memory that was refused during the present call.
+    refused: Option<usize>,
+}
+
+impl Meter {
+    pub fn new(limits: Limits, tick: std::time::Duration) -> Self {
+        let ticks = limits.time.as_nanos().div_ceil(tick.as_nanos().max(1));
+        // The first tick may come right at the beginning.
+        let ticks_per_call = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+        Self { limits, ticks_left: ticks_per_call, ticks_per_call, refused: None }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A call begins.
+    pub fn begin(&mut self) {
+        self.ticks_left = self.ticks_per_call;
+        self.refused = None;
+    }
+
+    /// The memory that the present call was refused.
+    pub fn refused(&self) -> Option<usize> {
+        self.refused
+    }
+
+    /// A tick went by while the guest computed: it gives way to other work of its thread, or is stopped.
+    pub fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        match self.ticks_left.checked_sub(1) {
+            Some(left) => self.ticks_left = left,
+            None => {
+                return Err(Error::OutOfTime { guest: String::new(), limit: self.limits.time }.into());
+            }
+        }
+        // tokio's own yield, which lets the runtime see to its sockets first; a bare wake-up would not.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // A module's own maximum is its own affair: it expects that failure.
+        if desired > self.limits.memory {
+            if maximum.is_none_or(|maximum| desired <= maximum) {
+                self.refused = Some(desired);
+            }
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.limits.table_elements)
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn time_is_counted_anew_in_each_call() {
+        let limits = Limits { time: Duration::from_millis(2), ..Limits::default() };
+        let mut meter = Meter::new(limits, Duration::from_millis(1));
+        for _ in 0..2 {
+            meter.begin();
+            for _ in 0..3 {
+                assert!(meter.tick().is_ok());
+            }
+            let error = meter.tick().err().unwrap();
+            assert!(matches!(error.downcast_ref(), Some(Error::OutOfTime { .. })));
+        }
+    }
+
+    #[test]
+    fn memory_beyond_the_limit_is_refused_and_remembered() {
+        let mut meter = Meter::new(Limits { memory: 1 << 20, ..Limits::default() }, Duration::from_millis(1));
+        assert!(meter.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(!meter.memory_growing(1 << 20, 2 << 20, Some(1 << 20)).unwrap());
+        assert_eq!(meter.refused(), None, "the module's own maximum is no limit of ours");
+        assert!(!meter.memory_growing(1 << 20, 2 << 20, None).unwrap());
+        assert_eq!(meter.refused(), Some(2 << 20));
+    }
+}

@@ -1,0 +1,110 @@
+//! A compiled module with its name.
+
+use std::sync::Arc;
+
+use wasmtime::{InstancePre, Linker, UnknownImportError};
+
+use crate::error::{Error, Result};
+use crate::kind::Kind;
+
+/// A compiled module. Cheap to clone.
+#[derive(Clone)]
+pub struct Module {
+    name: Arc<str>,
+    wasm: Arc<wasmtime::Module>,
+}
+
+impl Module {
+    pub(crate) fn new(name: &str, wasm: Arc<wasmtime::Module>) -> Self {
+        Self { name: name.into(), wasm }
+    }
+
+    /// What logs and errors call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What it is, judged by its exports.
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::of(&self.wasm)
+    }
+
+    pub(crate) fn wasm(&self) -> &wasmtime::Module {
+        &self.wasm
+    }
+
+    /// Resolves the imports, once for all guests of this module.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with the first import that `linker` does not have, or has with another type.
+    pub(crate) fn link<T: 'static>(&self, kind: Kind, linker: &Linker<T>) -> Result<InstancePre<T>> {
+        linker.instantiate_pre(&self.wasm).map_err(|error| {
+            let guest = self.name.to_string();
+            match error.downcast_ref::<UnknownImportError>() {
+                Some(unknown) => Error::Link {
+                    guest,
+                    kind: kind.guests(),
+                    module: unknown.module().to_owned(),
+                    name: unknown.name().to_owned(),
+                    hint: hint(unknown.module()),
+                },
+                None => Error::Contract { guest, reason: format!("{error:#}") },
+            }
+        })
+    }
+
+    /// # Errors
+    /// [`Error::Contract`] unless the module exports the function `name` with this signature.
+    pub(crate) fn expect_function(&self, name: &str, parameters: &[Type], results: &[Type]) -> Result<()> {
+        let contract = |reason| Err(Error::Contract { guest: self.name.to_string(), reason });
+        let Some(wasmtime::ExternType::Func(function)) = self.wasm.get_export(name) else {
+            return contract(format!("guest doesn't export func[{name}]"));
+        };
+        let is_same = |types: &mut dyn Iterator<Item = wasmtime::ValType>, wanted: &[Type]| {
+            types.map(|one| Type::of(&one)).eq(wanted.iter().map(|one| Some(*one)))
+        };
+        if is_same(&mut function.params(), parameters) && is_same(&mut function.results(), results) {
+            return Ok(());
+        }
+        let list = |types: &[Type]| types.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
+        contract(format!(
+            "guest exports the wrong signature for func[{name}]. should be ({}) -> ({})",
+            list(parameters),
+            list(results)
+        ))
+    }
+}
+
+/// The number types that the contracts use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    I32,
+    I64,
+}
+
+impl Type {
+    fn of(value: &wasmtime::ValType) -> Option<Self> {
+        match value {
+            wasmtime::ValType::I32 => Some(Self::I32),
+            wasmtime::ValType::I64 => Some(Self::I64),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+        }
+    }
+}
+
+fn hint(module: &str) -> String {
+    match module {
+        "wasi_snapshot_preview1" | "wasi_unstable" => ": it is no function of WASI preview 1".into(),
+        "http_handler" => ": it is no function of http-wasm, or the module belongs under middleware.http.wasm".into(),
+        "default-outgoing-HTTP" | "types" | "streams" => ": the drafts of wasi-http of 2023 are not served".into(),
+        "env" => ": was the module built for another host?".into(),
+        _ => String::new(),
+    }
+}

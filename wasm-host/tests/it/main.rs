@@ -1,0 +1,11 @@
+//! Guests in WebAssembly text, through the whole host.
+
+mod command;
+mod engine;
+mod guest;
+mod http_wasm;
+mod limits;
+mod proxy_wasm;
+mod tck;
+mod upstream;
+mod wild;
