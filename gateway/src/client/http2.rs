@@ -95,6 +95,11 @@ impl Http2Pool {
         &self.inner.origin
     }
 
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        self.inner.slots.all().any(|slot| !slot.connections.is_empty())
+    }
+
     /// Sends a request; scheme and authority are added. The response's body counts as a stream until it is dropped.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
         let lease = self.lease().await?;

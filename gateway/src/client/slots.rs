@@ -18,6 +18,11 @@ impl<T: Default> Slots<T> {
         worker_index().min(MAX_WORKERS)
     }
 
+    /// One after the other.
+    pub fn all(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
+        (0..self.0.len()).map(|index| self.lock(index))
+    }
+
     pub fn lock(&self, index: usize) -> MutexGuard<'_, T> {
         self.0[index.min(MAX_WORKERS)].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -65,6 +65,8 @@ impl Peers {
             return Ok(pool.clone());
         }
         let pool = Http2Pool::new(Origin::from_address(address, None)?, Some(Keepalive::PEERS));
+        // Sidecars come and go, each with an address of its own.
+        pools.retain(|_, pool| pool.is_connected());
         pools.insert(address.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -109,5 +111,19 @@ impl Peers {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_without_a_connection_are_not_kept() {
+        let peers = Peers::new(0);
+        for port in 1..=3 {
+            peers.pool(&format!("127.0.0.1:{port}")).unwrap();
+        }
+        assert_eq!(peers.pools.lock().unwrap().keys().collect::<Vec<_>>(), ["127.0.0.1:3"]);
     }
 }
