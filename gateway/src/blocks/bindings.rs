@@ -40,7 +40,7 @@ impl BindingsBlock {
         if operation.is_empty() {
             return Err(failed("operation field is missing from request"));
         }
-        let binding = self.shared.loaded.current().bindings.get(&name).cloned();
+        let binding = self.shared.loaded.current().bindings.get(name.as_str()).cloned();
         let Some(output) = binding.as_ref().and_then(|binding| binding.output.clone()) else {
             return Err(failed(&format!("couldn't find output binding {name}")));
         };

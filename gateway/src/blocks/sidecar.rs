@@ -166,7 +166,7 @@ impl Handle<GetMetadata> for SidecarBlock {
         Ok(SidecarMetadata {
             app_id: self.shared.app_id.to_string(),
             features: self.features.to_vec(),
-            components: components.infos.clone(),
+            components: components.infos.iter().map(|info| ComponentInfo::clone(info)).collect(),
             extended,
             subscriptions: components.subscriptions.clone(),
             http_endpoints: components.http_endpoints.clone(),

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use super::component::Component;
 use super::configuration::os_text;
 use super::decode::decode;
-use super::document::{self, Head};
+use super::document::{self, Document, Head};
 use super::environment::Environment;
 use super::http_endpoint::HttpEndpoint;
 use super::meta::Resource;
@@ -61,6 +61,16 @@ struct File {
     path: PathBuf,
     /// `None` for a file whose name does not end like YAML.
     text: Option<Result<String, String>>,
+    /// Every kind of resource looks at all of them: they are read once.
+    documents: Vec<Result<Document, String>>,
+}
+
+impl File {
+    fn new(path: PathBuf, text: Option<Result<String, String>>) -> Self {
+        let readable = text.as_ref().and_then(|text| text.as_ref().ok());
+        let documents = readable.map(|text| document::split(text).map(Document::read).collect()).unwrap_or_default();
+        Self { path, text, documents }
+    }
 }
 
 /// Every resource that concerns one app.
@@ -88,7 +98,7 @@ impl Folders {
 
     /// Files that were never on a disk, each with its name and its text.
     pub fn of_texts(files: impl IntoIterator<Item = (PathBuf, String)>) -> Self {
-        Self { files: files.into_iter().map(|(path, text)| File { path, text: Some(Ok(text)) }).collect() }
+        Self { files: files.into_iter().map(|(path, text)| File::new(path, Some(Ok(text)))).collect() }
     }
 
     /// The resources of kind `T` that concern `scope`: of its namespace or none, in scope, each name once.
@@ -168,7 +178,7 @@ impl Folders {
         let mut found = Vec::new();
         for (file_index, file) in self.files.iter().enumerate() {
             let path = file.path.display();
-            let text = match &file.text {
+            match &file.text {
                 None => {
                     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
                     warn!(target: SCOPE, "A non-YAML {} file {name} was detected, it will not be loaded", T::KIND);
@@ -178,11 +188,11 @@ impl Folders {
                     warn!(target: SCOPE, "daprd load {} error when opening file {path}: {reason}", T::KIND);
                     continue;
                 }
-                Some(Ok(text)) => text,
-            };
+                Some(Ok(_)) => {}
+            }
             let mut errors = Vec::new();
-            for (index, text) in document::split(text).enumerate() {
-                match document::parse(text) {
+            for (index, document) in file.documents.iter().enumerate() {
+                match document.as_ref().map_err(String::clone).and_then(Document::resource) {
                     Ok(Some(resource)) => found.push((Position { file: file_index, document: index }, resource)),
                     Ok(None) => {}
                     Err(reason) => errors.push(reason),
@@ -220,7 +230,7 @@ fn read_folder(folder: &Path, files: &mut Vec<File>) -> std::io::Result<()> {
     paths.sort();
     files.extend(paths.into_iter().map(|path| {
         let text = is_yaml(&path).then(|| std::fs::read_to_string(&path).map_err(|error| os_text(&error)));
-        File { path, text }
+        File::new(path, text)
     }));
     Ok(())
 }

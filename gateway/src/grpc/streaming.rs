@@ -61,7 +61,7 @@ async fn serve(runtime: &crate::runtime::Runtime, mut requests: Requests, replie
     if initial.topic.is_empty() {
         return Err(Status::unknown("topic is required"));
     }
-    if !runtime.shared.loaded.current().pubsub.contains_key(&initial.pubsub_name) {
+    if !runtime.shared.loaded.current().pubsub.contains_key(initial.pubsub_name.as_str()) {
         let error = table::pubsub::not_found(&initial.pubsub_name, components::Metadata::new());
         runtime.count_error(&error);
         return Err(status::status(&error));

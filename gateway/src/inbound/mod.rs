@@ -156,7 +156,7 @@ impl Inbound {
         deliver: Arc<dyn Deliver>,
         closing: Arc<AtomicBool>,
     ) -> Option<Pipeline> {
-        let broker = self.inner.shared.loaded.current().pubsub.get(&subscription.pubsub).cloned()?;
+        let broker = self.inner.shared.loaded.current().pubsub.get(subscription.pubsub.as_str()).cloned()?;
         let (shared, block) = (self.inner.shared.clone(), self.inner.block.clone());
         Some(Pipeline { shared, block, broker, subscription, deliver, closing })
     }

@@ -442,7 +442,7 @@ async fn endpoints(shared: &Shared, resources: &[HttpEndpoint], process: &Proces
 fn warn_of_unmatched_scopes<T>(scopes: &BTreeMap<String, T>, shared: &Shared) {
     let components = shared.loaded.current();
     for store in scopes.keys() {
-        if components.secrets.contains_key(store) {
+        if components.secrets.contains_key(store.as_str()) {
             tracing::info!(target: SCOPE, "Secrets configuration added for '{store}'");
         } else {
             tracing::warn!(

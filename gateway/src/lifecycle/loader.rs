@@ -230,7 +230,7 @@ impl Loader {
 
     /// Puts a built component where its block finds it.
     fn put(&self, component: &Component, built: &Built, properties: Properties) -> Result<Option<Retired>, String> {
-        let name = component.metadata.name.clone();
+        let name: Arc<str> = component.metadata.name.as_str().into();
         let loaded = &self.shared.loaded;
         macro_rules! put {
             ($map:ident, $value:expr) => {{
@@ -277,12 +277,12 @@ impl Loader {
     }
 
     fn announce(&self, component: &Component, capabilities: Vec<String>) {
-        let info = ComponentInfo {
+        let info = Arc::new(ComponentInfo {
             name: component.metadata.name.clone(),
             kind_and_name: component.spec.kind.clone(),
             version: component.spec.version.clone(),
             capabilities,
-        };
+        });
         self.shared.loaded.update(|components| {
             components.infos.retain(|other| other.name != info.name);
             components.infos.push(info.clone());

@@ -133,17 +133,17 @@ impl<T> Lease<T> {
     }
 }
 
-/// All components, by kind and name.
+/// All components, by kind and name. Each component that is loaded copies them all, so that whatever can is shared.
 #[derive(Clone, Default)]
 pub struct Components {
-    pub state: BTreeMap<String, Lease<LoadedState>>,
-    pub pubsub: BTreeMap<String, Lease<LoadedPubSub>>,
-    pub secrets: BTreeMap<String, Lease<Arc<dyn SecretStore>>>,
-    pub bindings: BTreeMap<String, Lease<LoadedBinding>>,
-    pub crypto: BTreeMap<String, Lease<Arc<dyn SubtleCrypto>>>,
-    pub conversation: BTreeMap<String, Lease<Arc<dyn Conversation>>>,
+    pub state: BTreeMap<Arc<str>, Lease<LoadedState>>,
+    pub pubsub: BTreeMap<Arc<str>, Lease<LoadedPubSub>>,
+    pub secrets: BTreeMap<Arc<str>, Lease<Arc<dyn SecretStore>>>,
+    pub bindings: BTreeMap<Arc<str>, Lease<LoadedBinding>>,
+    pub crypto: BTreeMap<Arc<str>, Lease<Arc<dyn SubtleCrypto>>>,
+    pub conversation: BTreeMap<Arc<str>, Lease<Arc<dyn Conversation>>>,
     /// In the order of loading, secret stores first.
-    pub infos: Vec<ComponentInfo>,
+    pub infos: Vec<Arc<ComponentInfo>>,
     pub subscriptions: Vec<SubscriptionInfo>,
     /// Names of the HTTPEndpoint resources.
     pub http_endpoints: Vec<String>,
