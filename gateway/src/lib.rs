@@ -3,7 +3,7 @@
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
 //! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
 //! client`, and at the bottom `operation error json body query sniff telemetry config
-//! workers`.
+//! workers coalesce`.
 
 pub mod app;
 pub mod blocks;
@@ -11,6 +11,7 @@ pub mod body;
 pub mod catalog;
 pub mod cli;
 pub mod client;
+mod coalesce;
 pub mod config;
 pub mod error;
 pub mod grpc;

@@ -18,6 +18,7 @@ use super::http2_stream::{Download, Upload};
 use super::slots::Slots;
 use super::{ClientError, Origin};
 use crate::body::Body;
+use crate::coalesce::Gathered;
 
 /// Streams on one connection before the next one is opened, as daprd 1.18.
 const MAX_STREAMS: usize = 100;
@@ -123,13 +124,14 @@ impl Http2Pool {
     }
 
     async fn open(&self, io: Io, slot: usize) -> Result<Lease, ClientError> {
+        let io = Gathered::new(io);
         let (sender, driver) = Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(64 * 1024)
             .max_send_buffer_size(128 * 1024)
             .enable_push(false)
-            .handshake::<_, Bytes>(io)
+            .handshake::<_, Bytes>(io.clone())
             .await
             .map_err(|error| ClientError::from_h2(&error).unwritten())?;
         let shared = Arc::new(Shared {
@@ -141,7 +143,7 @@ impl Http2Pool {
         });
         let connection = Connection { sender, shared: shared.clone() };
         self.inner.slots.lock(slot).connections.push(connection.clone());
-        tokio::spawn(drive(driver, shared, self.inner.keepalive, Arc::downgrade(&self.inner), slot));
+        tokio::spawn(drive(driver, io, shared, self.inner.keepalive, Arc::downgrade(&self.inner), slot));
         Ok(Lease { connection, is_new: true })
     }
 
@@ -251,7 +253,8 @@ impl Drop for Lease {
 
 /// Moves the connection's frames until it ends.
 async fn drive(
-    mut driver: h2::client::Connection<Io, Bytes>,
+    mut driver: h2::client::Connection<Gathered<Io>, Bytes>,
+    io: Gathered<Io>,
     shared: Arc<Shared>,
     keepalive: Option<Keepalive>,
     pool: Weak<Inner>,
@@ -272,8 +275,14 @@ async fn drive(
             }
         }
     };
+    let moving = poll_fn(|context| {
+        let outcome = Pin::new(&mut driver).poll(context);
+        io.poll_write_out(context);
+        outcome
+    });
     tokio::select! {
-        _ = &mut driver => {}
+        biased;
+        _ = moving => {}
         () = watch => {}
     }
     shared.is_closed.store(true, Ordering::Relaxed);

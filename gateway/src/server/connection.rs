@@ -1,10 +1,11 @@
 //! Accepting connections and serving them on the workers, until told to drain.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Bound;
 use crate::body::Body;
+use crate::coalesce::Gathered;
 use crate::workers::Workers;
 
 /// How long a new connection may take to send the head of its first request, as daprd 1.18. Later ones may be idle for
@@ -112,8 +114,28 @@ async fn accept_one(bound: &Bound) -> std::io::Result<Accepted> {
     }
 }
 
-async fn serve_io<I, S>(io: I, http: Http, service: S, mut drain: watch::Receiver<bool>)
+async fn serve_io<I, S>(io: I, http: Http, service: S, drain: watch::Receiver<bool>)
 where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: ServeConnection,
+{
+    if http.with_http1 {
+        // An answer of HTTP/1.1 is one write already.
+        return serve_connection(io, |_| (), http, service, drain).await;
+    }
+    let io = Gathered::new(io);
+    let owner = io.clone();
+    serve_connection(io, move |context| owner.poll_write_out(context), http, service, drain).await;
+}
+
+/// `settle` is called after each poll of the connection.
+async fn serve_connection<I, S>(
+    io: I,
+    settle: impl Fn(&mut Context<'_>),
+    http: Http,
+    service: S,
+    mut drain: watch::Receiver<bool>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: ServeConnection,
 {
@@ -162,7 +184,7 @@ where
     let outcome = tokio::select! {
         // In this order, which needs no random number for each wake-up.
         biased;
-        outcome = connection.as_mut() => outcome,
+        outcome = moving(connection.as_mut(), &settle) => outcome,
         () = late => {
             tracing::debug!(target: "dapr.runtime", "A connection sent no request in {:?}", http.first_head);
             return;
@@ -170,7 +192,7 @@ where
         // The guard that it gives must not live on while the connection ends.
         () = async { drop(drain.wait_for(|draining| *draining).await) } => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            moving(connection.as_mut(), &settle).await
         }
     };
     if let Err(error) = outcome {
@@ -178,9 +200,18 @@ where
     }
 }
 
+/// Polls a connection, and settles after each poll.
+async fn moving<C: Future>(mut connection: Pin<&mut C>, settle: &impl Fn(&mut Context<'_>)) -> C::Output {
+    poll_fn(|context| {
+        let outcome = connection.as_mut().poll(context);
+        settle(context);
+        outcome
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
     use std::sync::atomic::AtomicUsize;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
