@@ -10,7 +10,7 @@ use conformance::bench;
 use conformance::bench::control::{self, Kind};
 use conformance::bench::loadgen;
 use conformance::load::Report;
-use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts, slow_readers, streams};
+use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts, same_answers, slow_readers, streams};
 
 /// Proofs of what a sidecar promises under load.
 #[derive(Parser)]
@@ -50,6 +50,8 @@ enum Proof {
     KillConsumer(KillConsumer),
     /// The sidecars of two replicas are restarted under calls and messages: nobody notices.
     RollingRestarts(RollingRestarts),
+    /// Recorded answers of a daprd are the same before and after load on one process.
+    SameAnswers(SameAnswers),
 }
 
 #[derive(Args)]
@@ -66,6 +68,8 @@ struct Bench {
     /// The length of a block, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     block: u64,
+    #[command(flatten)]
+    standing: bench::Lengths,
     /// Writes bench.md, bench.json and bench.svg to this folder.
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
@@ -133,6 +137,13 @@ struct RollingRestarts {
     quiet: u64,
 }
 
+#[derive(Args)]
+struct SameAnswers {
+    /// Requests on each hot path.
+    #[arg(long, default_value_t = 100_000)]
+    requests: u64,
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let sidecar = arguments.sidecar;
@@ -152,6 +163,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 pairs: chosen.pairs,
                 block: Duration::from_millis(chosen.block),
                 scenarios: chosen.scenarios,
+                standing: chosen.standing,
             });
             println!("{}", document.markdown());
             if let Some(folder) = &chosen.report {
@@ -195,6 +207,10 @@ fn main() -> anyhow::Result<ExitCode> {
                 };
                 reports.push(shown(kill_consumer::run(&settings).context("kill-consumer")?));
             }
+        }
+        Proof::SameAnswers(chosen) => {
+            let settings = same_answers::Settings { sidecar, requests: chosen.requests };
+            reports.push(shown(same_answers::run(&settings).context("same-answers")?));
         }
         Proof::RollingRestarts(chosen) => {
             let all = if sidecar.is_some() { vec![Names::Mdns] } else { vec![Names::Registry, Names::Mdns] };

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use progress::Progress;
 use report::Document;
+pub use standing::Lengths;
 use yardstick::Yardsticks;
 
 /// A control block whose CPU is this many times the median is a bad minute.
@@ -54,6 +55,8 @@ pub struct Settings {
     pub block: Duration,
     /// Only scenarios whose name begins so; all when empty.
     pub scenarios: Vec<String>,
+    /// How long and how much is done for what is measured without requests.
+    pub standing: Lengths,
 }
 
 impl Settings {
@@ -107,6 +110,7 @@ mod tests {
             pairs: 1,
             block: Duration::ZERO,
             scenarios: vec![scenario.to_owned()],
+            standing: Lengths::default(),
         };
         assert!(settings("P1").wants("P1 HTTP invoke") && !settings("P1").wants("P16 100 MB upload"));
         assert!(

@@ -3,6 +3,7 @@
 mod common;
 pub mod kill_consumer;
 pub mod rolling_restarts;
+pub mod same_answers;
 pub mod slow_readers;
 pub mod streams;
 

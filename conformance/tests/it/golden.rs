@@ -4,8 +4,11 @@
 //! differ, with PARITY.md saying why. Any other difference fails.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+
+use conformance::golden::{Outcome, as_daprd, folder, replay};
+use conformance::proofs::same_answers;
+use conformance::target::ottavo;
 
 /// Cases of blocks that this build has no implementation of yet.
 const LATER: [&str; 4] = ["binding", "conversation", "crypto", "ratelimit"];
@@ -14,33 +17,9 @@ const ATTEMPTS: usize = 3;
 /// Replays at one time: most of a replay is waiting.
 const PARALLEL: usize = 4;
 
-fn conformance() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The binary beside this test's own, under the name that makes it a daprd.
-fn daprd(folder: &Path) -> PathBuf {
-    let own = std::env::current_exe().expect("a test has a path");
-    let built = own.ancestors().nth(2).expect("target/<profile>/deps/test").join("ottavo");
-    let binary = std::env::var_os("OTTAVO_BIN").map_or(built, PathBuf::from);
-    assert!(binary.exists(), "{} is missing: cargo build -p gateway makes it", binary.display());
-    let link = folder.join("daprd");
-    std::os::unix::fs::symlink(binary, &link).expect("a link in a fresh folder");
-    link
-}
-
-fn python() -> PathBuf {
-    let cache =
-        std::env::var_os("OTTAVO_TEST_CACHE").map_or_else(|| conformance().join("../target/test-cache"), PathBuf::from);
-    let python = cache.join("golden/bin/python");
-    assert!(python.exists(), "{} is missing: conformance/setup.sh installs it", python.display());
-    python
-}
-
 /// Case files, longest first so that none is left alone at the end.
 fn files() -> Vec<PathBuf> {
-    let folder = conformance().join("golden/cases");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join("cases"))
         .expect("golden/cases is in the repository")
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| !LATER.iter().any(|word| path.to_string_lossy().contains(word)))
@@ -49,32 +28,11 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The cases of one file that differ, as `file: case`, and how many were the same.
-fn replay(daprd: &Path, file: &Path) -> (BTreeSet<String>, usize, String) {
-    let output = Command::new(python())
-        .arg(conformance().join("golden/replay.py"))
-        .arg(daprd)
-        .arg(file)
-        .output()
-        .expect("python runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let summary = text.lines().last().unwrap_or_default();
-    let passed = summary.split(" passed").next().and_then(|count| count.parse().ok());
-    let passed = passed.unwrap_or_else(|| panic!("{} was not replayed: {text}\n{errors}", file.display()));
-    let failed = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("FAIL "))
-        .map(|case| case.split(": sidecar not ready").next().unwrap_or(case).trim().to_owned())
-        .collect();
-    (failed, passed, text)
-}
-
 #[test]
 fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let daprd = daprd(folder.path());
-    let known: BTreeSet<String> = std::fs::read_to_string(conformance().join("golden/differences.txt"))
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let daprd = as_daprd(&ottavo(), temporary.path());
+    let known: BTreeSet<String> = std::fs::read_to_string(folder().join("differences.txt"))
         .expect("golden/differences.txt is in the repository")
         .lines()
         .map(str::trim)
@@ -88,15 +46,18 @@ fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
             scope.spawn(|| {
                 loop {
                     let Some(file) = queue.lock().expect("no replay panicked").next() else { break };
-                    let mut outcome = replay(&daprd, &file);
+                    let mut outcome = replay(&daprd, &file, None);
                     // What depends on time gets more chances, as in Dapr's own suite: a case differs when it always does.
                     for _ in 1..ATTEMPTS {
-                        if outcome.0.is_subset(&known) {
+                        if outcome.failed.is_subset(&known) {
                             break;
                         }
-                        let again = replay(&daprd, &file);
-                        outcome =
-                            (outcome.0.intersection(&again.0).cloned().collect(), outcome.1.max(again.1), again.2);
+                        let again = replay(&daprd, &file, None);
+                        outcome = Outcome {
+                            failed: outcome.failed.intersection(&again.failed).cloned().collect(),
+                            passed: outcome.passed.max(again.passed),
+                            text: again.text,
+                        };
                     }
                     outcomes.lock().expect("no replay panicked").push(outcome);
                 }
@@ -104,14 +65,21 @@ fn answers_are_those_of_a_real_daprd_but_for_the_named_differences() {
         }
     });
     let outcomes = outcomes.into_inner().expect("no replay panicked");
-    let failed: BTreeSet<&String> = outcomes.iter().flat_map(|(failed, ..)| failed).collect();
-    let passed: usize = outcomes.iter().map(|(_, passed, _)| passed).sum();
+    let failed: BTreeSet<&String> = outcomes.iter().flat_map(|outcome| &outcome.failed).collect();
+    let passed: usize = outcomes.iter().map(|outcome| outcome.passed).sum();
     println!("golden answers: {passed} the same, {} different", failed.len());
     let unknown: Vec<&&String> = failed.iter().filter(|case| !known.contains(**case)).collect();
     let details: String = outcomes
         .iter()
-        .filter(|(failed, ..)| failed.iter().any(|case| !known.contains(case)))
-        .map(|(_, _, text)| text.as_str())
+        .filter(|outcome| outcome.failed.iter().any(|case| !known.contains(case)))
+        .map(|outcome| outcome.text.as_str())
         .collect();
     assert!(unknown.is_empty(), "these differ and are not named in differences.txt: {unknown:#?}\n{details}");
+}
+
+#[test]
+fn answers_of_one_process_are_the_same_after_load() {
+    let settings = same_answers::Settings { requests: 2000, ..same_answers::Settings::default() };
+    let report = same_answers::run(&settings).unwrap();
+    assert!(report.held(), "{}\n{}", report.missed(), report.markdown());
 }

@@ -7,4 +7,5 @@ mod golden;
 mod load;
 mod mixed;
 mod sdk;
+mod wasm;
 mod wire;
