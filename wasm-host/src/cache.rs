@@ -26,10 +26,10 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens `folder`, which is made when it is not there.
+    /// Opens `folder`, which is made when it is not there, and closed to others when they could write into it.
     ///
     /// # Errors
-    /// The folder cannot be used, or others may write into it.
+    /// The folder cannot be used, belongs to another user, or others can read its key.
     pub fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self> {
         let failed = |what: String| Error::Engine(format!("the cache {} cannot be used: {what}", folder.display()));
         fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;

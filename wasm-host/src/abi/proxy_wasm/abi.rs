@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use wasmtime::{Caller, TypedFunc};
 
 use super::host::{self, GrpcEvent, HttpReply};
@@ -70,8 +70,10 @@ pub(super) struct Abi {
     pub next_call: u32,
     pub calls: HashMap<u32, Call>,
     pub events: mpsc::Sender<Event>,
-    /// Ends with the guest, or with its stream.
+    /// The work of the calls. Ends with the guest, or with its stream.
     pub tasks: JoinSet<()>,
+    /// What ends the work of one call.
+    pub handles: HashMap<u32, AbortHandle>,
 }
 
 impl Abi {
@@ -93,6 +95,7 @@ impl Abi {
             calls: HashMap::new(),
             events,
             tasks: JoinSet::new(),
+            handles: HashMap::new(),
         }
     }
 
@@ -100,6 +103,28 @@ impl Abi {
     pub fn stream(&mut self) -> Result<&mut Stream, Fail> {
         let context = self.context;
         self.stream.as_mut().filter(|stream| stream.id == context).ok_or(Fail::Status(Status::NotFound))
+    }
+
+    /// Does the work of a call beside the guest.
+    pub fn spawn(&mut self, call: u32, work: impl Future<Output = ()> + Send + 'static) {
+        // A set keeps what has ended until it is asked for it.
+        while self.tasks.try_join_next().is_some() {}
+        self.handles.insert(call, self.tasks.spawn(work));
+    }
+
+    /// A call has ended, or the guest wants no more of it.
+    pub fn end_call(&mut self, call: u32) -> Option<Call> {
+        if let Some(handle) = self.handles.remove(&call) {
+            handle.abort();
+        }
+        self.calls.remove(&call)
+    }
+
+    /// All calls end.
+    pub fn end_calls(&mut self) {
+        self.calls.clear();
+        self.handles.clear();
+        self.tasks = JoinSet::new();
     }
 
     /// A number for a new call; guests take 0 for none.

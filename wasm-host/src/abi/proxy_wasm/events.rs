@@ -12,7 +12,7 @@ use crate::error::Result;
 pub(super) async fn deliver(instance: &mut Instance, event: Event) -> Result<()> {
     match event {
         Event::Http { call, reply } => {
-            if !matches!(instance.abi().calls.remove(&call), Some(Call::Http)) {
+            if !matches!(instance.abi().end_call(call), Some(Call::Http)) {
                 return Ok(());
             }
             // Counts of nothing mean that there was no answer.
@@ -49,7 +49,7 @@ async fn grpc(instance: &mut Instance, call: u32, event: GrpcEvent) -> Result<()
             within(instance, window, "proxy_on_grpc_receive_trailing_metadata", parameters).await
         }
         GrpcEvent::Close { code, message } => {
-            instance.abi().calls.remove(&call);
+            instance.abi().end_call(call);
             within(instance, Window::GrpcClose { code, message }, "proxy_on_grpc_close", (ROOT, call, code)).await
         }
     }

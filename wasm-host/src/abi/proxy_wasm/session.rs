@@ -146,7 +146,8 @@ impl Session {
         }
     }
 
-    /// The stream ends: the guest hears of it and is free for the next one.
+    /// The stream ends: the guest hears of it and is free for the next one. A guest that is not done yet may wait for
+    /// its own calls; how long is the caller's to say.
     pub async fn close(mut self) -> Result<()> {
         let (id, instance) = (self.id, self.taken.get()?);
         let is_done = instance.call_in::<_, u32>(id, "proxy_on_done", (id,)).await?;
@@ -164,8 +165,7 @@ impl Session {
         abi.unfinished = None;
         abi.stream = None;
         abi.context = ROOT;
-        abi.calls.clear();
-        abi.tasks.abort_all();
+        abi.end_calls();
         while instance.events.try_recv().is_ok() {}
         self.taken.give_back();
         Ok(())

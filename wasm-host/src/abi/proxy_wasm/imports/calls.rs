@@ -124,7 +124,7 @@ pub(super) fn limit(milliseconds: u32) -> Duration {
 fn send(abi: &mut Abi, id: u32, call: HttpCall) {
     let (host, who, log) = (abi.settings.host.clone(), abi.caller.clone(), abi.settings.log.clone());
     let (events, most) = (abi.events.clone(), abi.settings.body_limit);
-    abi.tasks.spawn(async move {
+    abi.spawn(id, async move {
         let (upstream, timeout) = (call.upstream.clone(), call.timeout);
         let outcome = match tokio::time::timeout(timeout, host.http_call(&who, call)).await {
             Ok(Ok(reply)) if reply.body.len() + encoded_len(&reply.headers) > most => {

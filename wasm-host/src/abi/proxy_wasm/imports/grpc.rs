@@ -100,8 +100,7 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
                 Some(Call::Unary | Call::Stream(_)) => {}
                 _ => return Err(Status::NotFound.into()),
             }
-            // Its events are of no interest any more; the call itself ends when it notices.
-            caller.data_mut().abi.calls.remove(&id);
+            caller.data_mut().abi.end_call(id);
             Ok(())
         })
     })?;
@@ -142,7 +141,7 @@ fn start(abi: &mut Abi, id: u32, mut call: GrpcCall) -> mpsc::Sender<Bytes> {
     call.events = events;
     let (host, who, guest) = (abi.settings.host.clone(), abi.caller.clone(), abi.events.clone());
     let timeout = call.timeout.unwrap_or(Duration::MAX);
-    abi.tasks.spawn(async move {
+    abi.spawn(id, async move {
         let forward = async {
             while let Some(event) = received.recv().await {
                 let is_last = matches!(event, GrpcEvent::Close { .. });
