@@ -33,6 +33,7 @@ pub fn context(app_id: &str) -> InitContext {
             address: "127.0.0.1".to_owned(),
             http_port: 3500,
             internal_port: 50002,
+            internal_socket: None,
             app_port: 8080,
             extra: BTreeMap::new(),
         },
