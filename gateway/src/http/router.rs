@@ -1,6 +1,7 @@
 //! From a method and an escaped path to a route and its parameters (as daprd 1.18, HTTP API server rules).
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use http::Method;
@@ -70,7 +71,7 @@ impl Router {
             }
         }
         for routes in routes.values_mut() {
-            routes.sort_by(|one, other| other.rank().cmp(&one.rank()));
+            routes.sort_by_key(|route| Reverse(route.rank()));
         }
         Self { routes, has_fallback }
     }
