@@ -107,7 +107,10 @@ impl Connection<'_> {
             }
             match self.socket.read(&mut self.buffer[self.filled..]) {
                 Ok(0) => {
-                    self.ended(Instant::now(), |protocol, _, ended| Ok(protocol.closed(ended)))?;
+                    self.ended(Instant::now(), |protocol, _, ended| {
+                        protocol.closed(ended);
+                        Ok(())
+                    })?;
                     return Poll::Ready(Err("the connection was closed".to_owned()));
                 }
                 Ok(count) => {
