@@ -50,18 +50,8 @@ impl Connection {
 
     /// Whether a request may be sent now; looks for an end that came while nobody was looking.
     pub fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
         self.sender.is_ready() && !self.sender.is_closed()
-    }
-
-    /// Moves what can be moved. What it wakes is the task of `context`.
-    fn drive(&mut self, context: &mut Context<'_>) {
-        if let Some(driver) = &mut self.driver
-            && Pin::new(driver).poll(context).is_ready()
-        {
-            // Failures are told to the exchange.
-            self.driver = None;
-        }
     }
 
     /// One exchange, up to the response's head. When it is given up, the connection ends with it.
@@ -69,11 +59,7 @@ impl Connection {
         let (request, uploaded) = watched(request);
         let mut exchange = pin!(self.sender.try_send_request(request));
         let response = poll_fn(|context| {
-            if let Some(driver) = &mut self.driver
-                && Pin::new(driver).poll(context).is_ready()
-            {
-                self.driver = None;
-            }
+            drive(&mut self.driver, context);
             exchange.as_mut().poll(context)
         })
         .await?;
@@ -83,6 +69,16 @@ impl Connection {
             tokio::spawn(driver);
         }
         Ok(response)
+    }
+}
+
+/// Moves what can be moved. What it wakes is the task of `context`.
+fn drive(driver: &mut Option<Box<Driver>>, context: &mut Context<'_>) {
+    if let Some(running) = driver
+        && Pin::new(running).poll(context).is_ready()
+    {
+        // Failures are told to the exchange.
+        *driver = None;
     }
 }
 
@@ -125,7 +121,7 @@ impl<G: GiveBack> Download<G> {
     /// Gives the connection back when it can be used again; else it ends.
     fn release(&mut self, context: &mut Context<'_>) {
         let Some((mut connection, give_back)) = self.held.take() else { return };
-        connection.drive(context);
+        drive(&mut connection.driver, context);
         if connection.sender.is_ready() && !connection.sender.is_closed() {
             give_back.give_back(connection);
         }
@@ -144,7 +140,7 @@ impl<G: GiveBack> http_body::Body for Download<G> {
         if polled.is_pending()
             && let Some((connection, _)) = &mut self.held
         {
-            connection.drive(context);
+            drive(&mut connection.driver, context);
             polled = Pin::new(&mut self.body).poll_frame(context);
         }
         if !matches!(polled, Poll::Pending)
