@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] compiles a [`Module`]; a module's kind says what it is: an HTTP middleware ([`abi::http_wasm`]), a command
 //! ([`abi::command`]), a proxy-wasm filter or function ([`abi::proxy_wasm`]). [`source`] says where modules come from,
-//! [`Limits`] how much a guest may use, [`Error`] what went wrong with it.
+//! [`Limits`] how much a guest may use, [`Error`] what went wrong with it, [`sidecar`] what it can reach outside of itself.
 //!
 //! A guest runs on the thread of whoever calls it and gives way to other work every [`Settings::tick`]. It has no files,
 //! no network, no environment and no other host function than its kind's.
@@ -22,6 +22,7 @@ mod module;
 mod pool;
 mod settings;
 mod shared;
+pub mod sidecar;
 pub mod source;
 mod store;
 mod ticker;
