@@ -14,6 +14,7 @@ pub mod components;
 pub mod digest;
 mod engine;
 pub mod error;
+pub mod function;
 mod kind;
 pub mod log;
 mod memory;
@@ -30,6 +31,7 @@ mod wasi;
 
 pub use engine::Engine;
 pub use error::{Error, Result};
+pub use function::Function;
 pub use kind::Kind;
 pub use module::Module;
 pub use pool::PoolSettings;
