@@ -151,7 +151,8 @@ pub(super) fn check(caller: &Host<'_>, name: &str, allowed: Allowed) -> wasmtime
     Ok(())
 }
 
-fn status(name: &str, caller: &Host<'_>, out: Out) -> wasmtime::Result<i32> {
+/// The number that the guest gets.
+pub(super) fn status(name: &str, caller: &Host<'_>, out: Out) -> wasmtime::Result<i32> {
     match out {
         Ok(()) => Ok(Status::Ok as i32),
         Err(Fail::Trap(error)) => Err(error),

@@ -1,12 +1,15 @@
 //! What a guest can reach: answered by the gateway, or by a test.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use components::metadata::Secret;
 use tokio::sync::mpsc;
 
 use super::map::Pairs;
+use crate::sidecar::{Binding, Event};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,36 @@ pub trait ProxyHost: Send + Sync {
     async fn get_state(&self, caller: &Caller, store: &str, key: &str) -> Result<Option<Bytes>, CallError> {
         let _ = (caller, key);
         Err(CallError(format!("the state store '{store}' is not granted")))
+    }
+
+    /// `proxy_set_state`: saves the value of a key.
+    async fn set_state(&self, caller: &Caller, store: &str, key: &str, value: Bytes) -> Result<(), CallError> {
+        let _ = (caller, key, value);
+        Err(CallError(format!("the state store '{store}' is not granted")))
+    }
+
+    /// `proxy_delete_state`; a key that is not there is no error.
+    async fn delete_state(&self, caller: &Caller, store: &str, key: &str) -> Result<(), CallError> {
+        let _ = (caller, key);
+        Err(CallError(format!("the state store '{store}' is not granted")))
+    }
+
+    /// `proxy_publish_event`.
+    async fn publish(&self, caller: &Caller, event: Event) -> Result<(), CallError> {
+        let _ = caller;
+        Err(CallError(format!("the topic '{}' of '{}' is not granted", event.topic, event.pubsub)))
+    }
+
+    /// `proxy_get_secret`: a secret by its keys.
+    async fn secret(&self, caller: &Caller, store: &str, name: &str) -> Result<BTreeMap<String, Secret>, CallError> {
+        let _ = caller;
+        Err(CallError(format!("the secret '{name}' of '{store}' is not granted")))
+    }
+
+    /// `proxy_invoke_binding`: what the binding answers.
+    async fn invoke_binding(&self, caller: &Caller, call: Binding) -> Result<Bytes, CallError> {
+        let _ = caller;
+        Err(CallError(format!("the binding '{}' is not granted", call.name)))
     }
 
     /// `proxy_invoke_service` of Layotto: another function, or an application.

@@ -1,21 +1,24 @@
 //! Guests from WebAssembly text. In their code `'text'` stands for the pointer and the length of that text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use components::metadata::Secret;
 use wasm_host::abi::proxy_wasm::host::{CallError, Caller, GrpcCall, GrpcEvent, HttpCall, HttpReply};
 use wasm_host::abi::proxy_wasm::map::Pairs;
 use wasm_host::abi::proxy_wasm::{Direction, ProxyHost, ProxySettings, ProxyWasm, Services, Session};
-use wasm_host::log::Level;
+use wasm_host::log::{Level, Log};
+use wasm_host::sidecar::{Binding, Event};
 use wasm_host::{Engine, Limits, PoolSettings, Result};
 
 use crate::guest::{Lines, engine, module};
 
 /// Every function of the ABI with its parameters (`i`: 32 bits, `I`: 64 bits); all give a status.
-pub const IMPORTS: [(&str, &str); 41] = [
+pub const IMPORTS: [(&str, &str); 46] = [
     ("proxy_log", "iii"),
     ("proxy_get_log_level", "i"),
     ("proxy_get_current_time_nanoseconds", "i"),
@@ -57,6 +60,11 @@ pub const IMPORTS: [(&str, &str); 41] = [
     ("proxy_call_foreign_function", "iiiiii"),
     ("proxy_get_state", "iiiiii"),
     ("proxy_invoke_service", "iiiiiiii"),
+    ("proxy_set_state", "iiiiii"),
+    ("proxy_delete_state", "iiii"),
+    ("proxy_publish_event", "iiiiiiiiii"),
+    ("proxy_get_secret", "iiiiii"),
+    ("proxy_invoke_binding", "iiiiiiiiii"),
 ];
 
 /// Where results go: a pointer, a length, and one more word.
@@ -150,7 +158,7 @@ pub async fn load(text: &str) -> Result<Plugin> {
         environment: vec![("COLOUR".into(), "red".into())],
         limits: Limits::default(),
         pool: PoolSettings::default(),
-        host: Arc::new(World),
+        host: Arc::new(World(lines.clone())),
         services: services.clone(),
         log: lines.clone(),
         body_limit: 1 << 16,
@@ -193,8 +201,19 @@ pub async fn logs(code: &str) -> Vec<String> {
     plugin.logged_at(Level::Info)
 }
 
-/// The world of the tests: `up` answers, `down` does not, `slow` never; the store `books` has one book.
-struct World;
+/// The world of the tests: `up` answers, `down` does not, `slow` never; the store `books` has one book. What changes
+/// anything is a line of the log at level debug.
+struct World(Arc<Lines>);
+
+impl World {
+    fn said(&self, is_there: bool, line: String) -> Result<(), CallError> {
+        if !is_there {
+            return Err(CallError("it is not there".into()));
+        }
+        self.0.write(Level::Debug, &line);
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl ProxyHost for World {
@@ -211,6 +230,32 @@ impl ProxyHost for World {
             return Err(CallError(format!("no service {id}")));
         }
         Ok(format!("{method}:{}", String::from_utf8_lossy(&parameter)).into())
+    }
+
+    async fn set_state(&self, _: &Caller, store: &str, key: &str, value: Bytes) -> Result<(), CallError> {
+        self.said(store == "books", format!("set {key}={}", String::from_utf8_lossy(&value)))
+    }
+
+    async fn delete_state(&self, _: &Caller, store: &str, key: &str) -> Result<(), CallError> {
+        self.said(store == "books", format!("delete {key}"))
+    }
+
+    async fn publish(&self, _: &Caller, event: Event) -> Result<(), CallError> {
+        let Event { pubsub, topic, data, content_type, metadata } = event;
+        let data = String::from_utf8_lossy(&data);
+        self.said(pubsub == "broker", format!("publish {topic} {data} {content_type:?} {metadata:?}"))
+    }
+
+    async fn secret(&self, _: &Caller, store: &str, name: &str) -> Result<BTreeMap<String, Secret>, CallError> {
+        self.said(store == "vault", "secret".into())?;
+        Ok(BTreeMap::from([(name.to_owned(), Secret::new("hush"))]))
+    }
+
+    async fn invoke_binding(&self, _: &Caller, call: Binding) -> Result<Bytes, CallError> {
+        let Binding { name, operation, data, metadata } = call;
+        let data = String::from_utf8_lossy(&data);
+        self.said(name == "mail", format!("bind {operation} {data} {metadata:?}"))?;
+        Ok("sent".into())
     }
 
     fn has_upstream(&self, _: &Caller, upstream: &str) -> bool {

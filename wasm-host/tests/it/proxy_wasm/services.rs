@@ -93,6 +93,55 @@ async fn state_and_services_of_layotto() {
     assert_eq!(plugin.logged_at(Level::Warn), ["test: no service none"], "the log says why");
 }
 
+/// A pair `a`, `b`.
+const METADATA: &str = r"\01\00\00\00\01\00\00\00\01\00\00\00a\00b\00";
+
+#[tokio::test]
+async fn building_blocks_are_changed_and_asked_by_ottavos_functions() {
+    let code = format!(
+        "(call $status (call $proxy_set_state 'books' 'book2' '7'))
+         (call $status (call $proxy_delete_state 'books' 'book2'))
+         (call $status (call $proxy_publish_event 'broker' 'orders' 'data' 'text/plain' '{METADATA}'))
+         (call $status (call $proxy_publish_event 'broker' 'orders' 'data' '' ''))
+         (call $show (call $proxy_get_secret 'vault' 'key' {OUT}))
+         (call $show (call $proxy_invoke_binding 'mail' 'create' 'hello' '{METADATA}' {OUT}))"
+    );
+    let plugin = load(&on_headers(&code)).await.unwrap();
+    opened(&plugin).await.close().await.unwrap();
+    let lines = plugin.lines.take();
+    let at = |level| lines.iter().filter(|(of, _)| *of == level).map(|(_, line)| line.as_str()).collect::<Vec<_>>();
+    let secret = "\u{1}\0\0\0\u{3}\0\0\0\u{4}\0\0\0key\0hush\0";
+    assert_eq!(at(Level::Info), ["00", "00", "00", "00", secret, "sent"]);
+    let calls = [
+        "set book2=7",
+        "delete book2",
+        r#"publish orders data Some("text/plain") {"a": "b"}"#,
+        "publish orders data None {}",
+        "secret",
+        r#"bind create hello {"a": "b"}"#,
+    ];
+    assert_eq!(at(Level::Debug), calls);
+}
+
+#[tokio::test]
+async fn building_blocks_that_are_not_there_and_wrong_pointers_are_a_status() {
+    for (call, status) in [
+        ("$proxy_set_state 'other' 'key' 'value'".to_owned(), "10"),
+        ("$proxy_set_state 'books' 'key' (i32.const -1) (i32.const 9)".into(), "06"),
+        ("$proxy_set_state 'books' '\\ff' 'value'".into(), "02"),
+        ("$proxy_delete_state 'other' 'key'".into(), "10"),
+        ("$proxy_delete_state (i32.const -1) (i32.const 9) 'key'".into(), "06"),
+        ("$proxy_publish_event 'other' 'topic' '' '' ''".into(), "10"),
+        ("$proxy_publish_event 'broker' 'topic' '' '' '\\09'".into(), "02"),
+        (format!("$proxy_get_secret 'other' 'key' {OUT}"), "10"),
+        ("$proxy_get_secret 'vault' 'key' (i32.const -1) (i32.const 20)".into(), "06"),
+        (format!("$proxy_invoke_binding 'other' 'create' '' '' {OUT}"), "10"),
+        (format!("$proxy_invoke_binding 'mail' 'create' (i32.const -1) (i32.const 9) '' {OUT}"), "06"),
+    ] {
+        assert_eq!(logs(&format!("(call $status (call {call}))")).await, [status], "{call}");
+    }
+}
+
 #[tokio::test]
 async fn foreign_functions_are_the_hosts() {
     let call = |name: &str| format!("(call $show (call $proxy_call_foreign_function '{name}' 'ab' {OUT}))");

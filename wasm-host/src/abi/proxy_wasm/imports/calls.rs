@@ -8,7 +8,7 @@ use super::ENV;
 use crate::abi::proxy_wasm::abi::{
     Abi, Allowed, Call, Event, Fail, Host, check, get, get_pairs, get_text, given, now, put_word,
 };
-use crate::abi::proxy_wasm::host::HttpCall;
+use crate::abi::proxy_wasm::host::{CallError, HttpCall};
 use crate::abi::proxy_wasm::map::encoded_len;
 use crate::abi::proxy_wasm::status::Status;
 use crate::store::State;
@@ -72,7 +72,7 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
                         let (host, who) = (abi.settings.host.clone(), abi.caller.clone());
                         match host.foreign(&who, &name, arguments.into()).await {
                             None => Err(Status::NotFound.into()),
-                            Some(answer) => answered(&mut caller, answer),
+                            Some(answer) => answered(&mut caller, answer).map(Vec::from),
                         }
                     }
                 };
@@ -84,11 +84,8 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
 }
 
 /// The answer of the world outside; a failure is logged, and the guest learns that there was one.
-pub(super) fn answered(
-    caller: &mut Host<'_>,
-    answer: Result<bytes::Bytes, crate::abi::proxy_wasm::host::CallError>,
-) -> Result<Vec<u8>, Fail> {
-    answer.map(|bytes| bytes.to_vec()).map_err(|error| {
+pub(super) fn answered<T>(caller: &mut Host<'_>, answer: Result<T, CallError>) -> Result<T, Fail> {
+    answer.map_err(|error| {
         let state = caller.data();
         let line = format!("{}: {error}", state.guest);
         state.abi.settings.log.write(crate::log::Level::Warn, &line);

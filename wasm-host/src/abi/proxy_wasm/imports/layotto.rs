@@ -24,7 +24,7 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
                         let abi = &caller.data().abi;
                         let (host, who) = (abi.settings.host.clone(), abi.caller.clone());
                         let answer = host.get_state(&who, &store, &key).await;
-                        answered(&mut caller, answer.map(Option::unwrap_or_default))
+                        answered(&mut caller, answer.map(Option::unwrap_or_default)).map(Vec::from)
                     }
                 };
                 given(caller, NAME, place, length, answer).await
@@ -61,7 +61,7 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
                         let abi = &caller.data().abi;
                         let (host, who) = (abi.settings.host.clone(), abi.caller.clone());
                         let answer = host.invoke_service(&who, &id, &method, parameter.into()).await;
-                        answered(&mut caller, answer)
+                        answered(&mut caller, answer).map(Vec::from)
                     }
                 };
                 given(caller, NAME, place, length, answer).await

@@ -8,6 +8,7 @@ mod layotto;
 mod log;
 mod maps;
 mod metrics;
+mod ottavo;
 mod properties;
 mod shared;
 
@@ -32,6 +33,7 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
     calls::add(linker)?;
     grpc::add(linker)?;
     layotto::add(linker)?;
+    ottavo::add(linker)?;
     // What AssemblyScript and Emscripten put beside the ABI.
     linker.func_wrap(
         ENV,
