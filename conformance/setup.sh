@@ -16,6 +16,12 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of packages
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
 fi
+cd "$root" # for its toolchain
+if ! rustup target list --installed | grep -q '^wasm32-wasip2$'; then
+    echo "== Adding the target of the tests' WebAssembly components"
+    rustup target add wasm32-wasip2
+fi
+cargo fetch --quiet --locked --manifest-path "$root/wasm-host/tests/guests/everything/Cargo.toml" --target wasm32-wasip2
 tools="$OTTAVO_TEST_CACHE/tools"
 if ! "$tools/bin/typos" --version 2>/dev/null | grep -q ' 1\.52\.'; then
     echo "== Installing typos"

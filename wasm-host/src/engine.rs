@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
+use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::digest::{Digest, sha256};
 use crate::error::{Error, Result};
-use crate::kind::check_header;
-use crate::module::Module;
+use crate::kind::{Layer, check_header};
+use crate::module::{Code, Module};
 use crate::settings::{LARGEST_MEMORY, Settings};
 use crate::ticker::{Running, Ticker};
 
 /// Memory that a freed slot of the pool keeps, so that the next guest there does not begin with page faults.
 const KEPT: usize = 128 << 10;
+
+/// Core instances that a component is made of: its module, what adapts preview 1, and two that tie them together.
+const PARTS: u32 = 4;
 
 /// Compiles modules and runs guests. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +33,7 @@ struct Inner {
     /// One compilation at a time: it takes a core, and the gateway has other work.
     compiling: Semaphore,
     /// What is compiled and in use, so that two components with one module share its code.
-    modules: Mutex<HashMap<Digest, Weak<wasmtime::Module>>>,
+    modules: Mutex<HashMap<Digest, Weak<Code>>>,
 }
 
 impl Engine {
@@ -59,22 +63,22 @@ impl Engine {
         Ok(Self(Arc::new(Inner { wasm, ticker, settings, cache, compiling, modules })))
     }
 
-    /// Compiles a module, or takes it from the cache; off the caller's thread.
+    /// Compiles a module or a component, or takes it from the cache; off the caller's thread.
     ///
     /// # Errors
     /// [`Error::Compile`]; its text begins as daprd's where it has one.
     pub async fn module(&self, name: &str, bytes: impl Into<bytes::Bytes>) -> Result<Module> {
         let bytes = bytes.into();
-        check_header(name, &bytes)?;
+        let layer = check_header(name, &bytes)?;
         let failed = |reason: String| Error::Compile { guest: name.to_owned(), reason };
         let _turn = self.0.compiling.acquire().await.map_err(|error| failed(error.to_string()))?;
         let inner = self.0.clone();
-        let task = tokio::task::spawn_blocking(move || inner.compiled(&bytes));
+        let task = tokio::task::spawn_blocking(move || inner.compiled(layer, &bytes));
         let compiled = task.await.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
         Ok(Module::new(name, compiled))
     }
 
-    /// Guests that are alive now, where the pool counts them.
+    /// Guests that are alive now, where the pool counts them; each part of a component counts.
     pub fn live_guests(&self) -> Option<u64> {
         self.0.wasm.pooling_allocator_metrics().map(|metrics| metrics.core_instances())
     }
@@ -93,17 +97,17 @@ impl Engine {
 }
 
 impl Inner {
-    fn compiled(&self, bytes: &[u8]) -> Result<Arc<wasmtime::Module>, String> {
+    fn compiled(&self, layer: Layer, bytes: &[u8]) -> Result<Arc<Code>, String> {
         let digest = sha256(bytes);
         let modules = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = modules().get(&digest).and_then(Weak::upgrade) {
             return Ok(module);
         }
         let kept = self.cache.as_ref().and_then(|cache| cache.load(&digest));
-        let module = match kept.and_then(|code| deserialize(&self.wasm, &code)) {
+        let module = match kept.and_then(|code| deserialize(&self.wasm, layer, &code)) {
             Some(module) => module,
             None => {
-                let module = wasmtime::Module::from_binary(&self.wasm, bytes).map_err(|error| format!("{error:#}"))?;
+                let module = Code::compile(&self.wasm, layer, bytes).map_err(|error| format!("{error:#}"))?;
                 if let Some(cache) = &self.cache {
                     match module.serialize() {
                         Ok(code) => cache.store(&digest, &code),
@@ -121,10 +125,30 @@ impl Inner {
     }
 }
 
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<wasmtime::Module> {
-    // SAFETY: the bytes are the output of `Module::serialize`: the cache gives only what it has signed itself with a key
-    // that no other user can read, and for an engine of the same settings.
-    match unsafe { wasmtime::Module::deserialize(engine, code) } {
+impl Code {
+    fn compile(engine: &wasmtime::Engine, layer: Layer, bytes: &[u8]) -> wasmtime::Result<Self> {
+        Ok(match layer {
+            Layer::Module => Self::Module(wasmtime::Module::from_binary(engine, bytes)?),
+            Layer::Component => Self::Component(Component::from_binary(engine, bytes)?),
+        })
+    }
+
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            Self::Module(module) => module.serialize(),
+            Self::Component(component) => component.serialize(),
+        }
+    }
+}
+
+fn deserialize(engine: &wasmtime::Engine, layer: Layer, code: &[u8]) -> Option<Code> {
+    // SAFETY: the bytes are the output of `Code::serialize`: the cache gives only what it has signed itself with a key
+    // that no other user can read, and for an engine of the same settings. A module in place of a component is refused.
+    let found = match layer {
+        Layer::Module => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Code::Module),
+        Layer::Component => unsafe { Component::deserialize(engine, code) }.map(Code::Component),
+    };
+    match found {
         Ok(module) => Some(module),
         Err(error) => {
             tracing::warn!("A kept module cannot be used and is compiled again: {error:#}");
@@ -136,12 +160,13 @@ fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<wasmtime::Modul
 fn config(settings: &Settings, pooling: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true).consume_fuel(settings.fuel);
-    // Only components would use it.
+    // Only components of WASI 0.3 would use it.
     config.concurrency_support(false);
     config.wasm_memory64(false);
     if pooling {
         let mut pool = PoolingAllocationConfig::new();
-        pool.total_core_instances(settings.instances)
+        pool.total_core_instances(settings.instances.saturating_mul(PARTS))
+            .total_component_instances(settings.instances)
             .total_memories(settings.instances)
             .total_tables(settings.instances.saturating_mul(2))
             .total_stacks(settings.instances)

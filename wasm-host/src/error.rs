@@ -31,6 +31,15 @@ pub enum Error {
     /// One call computed for longer than it may.
     #[error("the guest {guest} was stopped after {limit:?} in one call: raise its time limit if it needs longer")]
     OutOfTime { guest: String, limit: Duration },
+    /// The guest held a stream back, and nothing is under way that would make it go on.
+    #[error("the guest {guest} paused the stream, and none of its calls is under way that could resume it")]
+    Paused { guest: String },
+    /// The request that a guest was to answer could not be read.
+    #[error("the request's body could not be read: {0}")]
+    Request(String),
+    /// The request is more than a guest gets.
+    #[error("the request's body is longer than the {limit} bytes that the guest {guest} gets: raise its body limit")]
+    TooLong { guest: String, limit: usize },
     /// The guest wanted more memory than it may have, and gave up over it.
     #[error(
         "the guest {guest} wanted {wanted} bytes of memory and may have {limit}: raise its memory limit if it needs more"
@@ -42,6 +51,12 @@ pub enum Error {
     /// The guest asked for something that it was not granted.
     #[error("the guest {guest} may not {what}: {grant}")]
     Denied { guest: String, what: String, grant: String },
+    /// The guest ended, or said that it had failed, before it had answered.
+    #[error("the guest {guest} did not answer: {reason}")]
+    NoAnswer { guest: String, reason: String },
+    /// The guest ended before the answer that it had begun.
+    #[error("the guest {guest} broke off its answer: {reason}")]
+    BrokenOff { guest: String, reason: String },
     /// A command ended with this code. Text as daprd's engine has it.
     #[error("module closed with exit_code({0})")]
     Exit(u32),

@@ -53,17 +53,7 @@ pub trait Function: Send + Sync {
     /// # Errors
     /// As [`Function::handle_http`]; the caller decides about another try.
     async fn handle_event(&self, caller: &Caller, message: Message) -> Result<Outcome> {
-        let mut request = Request::new(Body::full(message.envelope));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() =
-            message.path.parse().map_err(|error| Error::Source(format!("the path '{}': {error}", message.path)))?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CLOUD_EVENT));
-        let response = self.handle_http(caller, request).await?;
-        Ok(match response.status() {
-            status if status.is_success() => Outcome::Success,
-            StatusCode::NOT_FOUND => Outcome::Drop,
-            _ => Outcome::Retry,
-        })
+        message_as_request(self, caller, message).await
     }
 
     /// The id that the module itself says it has (Layotto's `proxy_get_id`); `None`: it says none.
@@ -73,4 +63,35 @@ pub trait Function: Send + Sync {
     async fn id(&self) -> Result<Option<String>> {
         Ok(None)
     }
+
+    /// Does what is due without any call (timers, queues), until there is nothing to wait for.
+    ///
+    /// # Errors
+    /// The guest that does it has failed.
+    async fn run(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Guests that are alive now.
+    fn guests(&self) -> usize {
+        0
+    }
+}
+
+/// What [`Function::handle_event`] does where a kind has no other way.
+pub(crate) async fn message_as_request<F>(function: &F, caller: &Caller, message: Message) -> Result<Outcome>
+where
+    F: Function + ?Sized,
+{
+    let mut request = Request::new(Body::full(message.envelope));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() =
+        message.path.parse().map_err(|error| Error::Source(format!("the path '{}': {error}", message.path)))?;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CLOUD_EVENT));
+    let response = function.handle_http(caller, request).await?;
+    Ok(match response.status() {
+        status if status.is_success() => Outcome::Success,
+        StatusCode::NOT_FOUND => Outcome::Drop,
+        _ => Outcome::Retry,
+    })
 }

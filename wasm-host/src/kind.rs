@@ -11,6 +11,8 @@ pub enum Kind {
     HttpWasm,
     /// Exports `_start` and is none of the others.
     Command,
+    /// A component of the component model; what it exports is in [`crate::Handlers`].
+    Component,
 }
 
 impl Kind {
@@ -20,6 +22,7 @@ impl Kind {
             Self::ProxyWasm => "proxy-wasm guests",
             Self::HttpWasm => "http-wasm guests",
             Self::Command => "WASI commands",
+            Self::Component => "components",
         }
     }
 
@@ -37,20 +40,28 @@ impl Kind {
     }
 }
 
-/// Refuses what is no core module, before the compiler does it with longer words.
+/// The two layers of the binary format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    Module,
+    Component,
+}
+
+/// Tells modules from components, and refuses what is neither before the compiler does it with longer words.
 ///
 /// # Errors
 /// daprd's texts where it has them (`invalid magic number`, `invalid version header`).
-pub fn check_header(guest: &str, bytes: &[u8]) -> Result<()> {
+pub fn check_header(guest: &str, bytes: &[u8]) -> Result<Layer> {
     let refuse = |reason: &str| Err(Error::Compile { guest: guest.to_owned(), reason: reason.to_owned() });
     if !bytes.starts_with(b"\0asm") {
         return refuse("invalid magic number");
     }
     match bytes.get(4..8) {
-        Some([1, 0, 0, 0]) => Ok(()),
-        Some([_, 0, 1, 0]) => refuse(
-            "this is a component of the component model; here a core module is needed (target wasm32-wasip1, not wasm32-wasip2)",
-        ),
+        Some([1, 0, 0, 0]) => Ok(Layer::Module),
+        Some([13, 0, 1, 0]) => Ok(Layer::Component),
+        Some([_, 0, 1, 0]) => {
+            refuse("this is a component of an early draft of the component model: build it with newer tools")
+        }
         _ => refuse("invalid version header"),
     }
 }
@@ -62,9 +73,10 @@ mod tests {
     #[test]
     fn headers_are_told_apart() {
         let reason = |bytes: &[u8]| check_header("x", bytes).unwrap_err().to_string();
-        assert_eq!(check_header("x", b"\0asm\x01\0\0\0"), Ok(()));
+        assert_eq!(check_header("x", b"\0asm\x01\0\0\0"), Ok(Layer::Module));
+        assert_eq!(check_header("x", b"\0asm\x0d\0\x01\0"), Ok(Layer::Component));
         assert_eq!(reason(b"package main"), "invalid magic number");
         assert_eq!(reason(b"\0asm"), "invalid version header");
-        assert!(reason(b"\0asm\x0d\0\x01\0").contains("component"));
+        assert!(reason(b"\0asm\x0a\0\x01\0").contains("early draft"));
     }
 }

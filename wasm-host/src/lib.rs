@@ -29,6 +29,7 @@ mod store;
 mod ticker;
 mod wasi;
 
+pub use abi::component::Handlers;
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use function::Function;

@@ -8,6 +8,10 @@ use crate::settings::Limits;
 /// Tables that one guest may have.
 const TABLES: usize = 16;
 
+/// Instances and memories of one component: of its own modules, and of those that it is composed of.
+const PARTS: usize = 64;
+const MEMORIES: usize = 8;
+
 /// Counts for one guest; asked by the engine whenever the guest wants more.
 pub struct Meter {
     limits: Limits,
@@ -16,6 +20,10 @@ pub struct Meter {
     ticks_per_call: u64,
     /// The memory that was refused during the present call.
     refused: Option<usize>,
+    /// Bytes of all memories.
+    held: usize,
+    instances: usize,
+    memories: usize,
 }
 
 impl Meter {
@@ -23,7 +31,12 @@ impl Meter {
         let ticks = limits.time.as_nanos().div_ceil(tick.as_nanos().max(1));
         // The first tick may come right at the beginning.
         let ticks_per_call = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
-        Self { limits, ticks_left: ticks_per_call, ticks_per_call, refused: None }
+        Self { limits, ticks_left: ticks_per_call, ticks_per_call, refused: None, held: 0, instances: 1, memories: 1 }
+    }
+
+    /// A component has several instances, and may have several memories, which share the limit.
+    pub fn of_component(limits: Limits, tick: std::time::Duration) -> Self {
+        Self { instances: PARTS, memories: MEMORIES, ..Self::new(limits, tick) }
     }
 
     pub fn limits(&self) -> &Limits {
@@ -55,14 +68,17 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // A module's own maximum is its own affair: it expects that failure.
-        if desired > self.limits.memory {
-            if maximum.is_none_or(|maximum| desired <= maximum) {
-                self.refused = Some(desired);
-            }
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
+        let wanted = self.held.saturating_sub(current).saturating_add(desired);
+        if wanted > self.limits.memory {
+            self.refused = Some(wanted);
+            return Ok(false);
+        }
+        self.held = wanted;
         Ok(true)
     }
 
@@ -71,7 +87,7 @@ impl ResourceLimiter for Meter {
     }
 
     fn instances(&self) -> usize {
-        1
+        self.instances
     }
 
     fn tables(&self) -> usize {
@@ -79,7 +95,7 @@ impl ResourceLimiter for Meter {
     }
 
     fn memories(&self) -> usize {
-        1
+        self.memories
     }
 }
 
@@ -111,5 +127,16 @@ mod tests {
         assert_eq!(meter.refused(), None, "the module's own maximum is no limit of ours");
         assert!(!meter.memory_growing(1 << 20, 2 << 20, None).unwrap());
         assert_eq!(meter.refused(), Some(2 << 20));
+    }
+
+    #[test]
+    fn the_memories_of_a_component_share_the_limit() {
+        let limits = Limits { memory: 3 << 20, ..Limits::default() };
+        let mut meter = Meter::of_component(limits, Duration::from_millis(1));
+        assert!(meter.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(meter.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(meter.memory_growing(1 << 20, 2 << 20, None).unwrap());
+        assert!(!meter.memory_growing(1 << 20, 2 << 20, None).unwrap());
+        assert_eq!(meter.refused(), Some(4 << 20));
     }
 }

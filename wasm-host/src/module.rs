@@ -2,21 +2,29 @@
 
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, UnknownImportError};
+use wasmtime::component::Component;
+use wasmtime::{ExternType, InstancePre, Linker, UnknownImportError};
 
+use crate::abi::component::Handlers;
 use crate::error::{Error, Result};
 use crate::kind::Kind;
 
-/// A compiled module. Cheap to clone.
+/// A compiled module, or a component. Cheap to clone.
 #[derive(Clone)]
 pub struct Module {
     name: Arc<str>,
-    wasm: Arc<wasmtime::Module>,
+    code: Arc<Code>,
+}
+
+/// What the compiler makes of the two layers of the binary format.
+pub(crate) enum Code {
+    Module(wasmtime::Module),
+    Component(Component),
 }
 
 impl Module {
-    pub(crate) fn new(name: &str, wasm: Arc<wasmtime::Module>) -> Self {
-        Self { name: name.into(), wasm }
+    pub(crate) fn new(name: &str, code: Arc<Code>) -> Self {
+        Self { name: name.into(), code }
     }
 
     /// What logs and errors call it.
@@ -26,11 +34,44 @@ impl Module {
 
     /// What it is, judged by its exports.
     pub fn kind(&self) -> Option<Kind> {
-        Kind::of(&self.wasm)
+        match &*self.code {
+            Code::Module(module) => Kind::of(module),
+            Code::Component(_) => Some(Kind::Component),
+        }
     }
 
-    pub(crate) fn wasm(&self) -> &wasmtime::Module {
-        &self.wasm
+    /// What a component can be asked to do; nothing for the other kinds.
+    pub fn handlers(&self) -> Handlers {
+        match &*self.code {
+            Code::Module(_) => Handlers::default(),
+            Code::Component(component) => Handlers::of(component),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Compile`]: it is a component.
+    pub(crate) fn core(&self) -> Result<&wasmtime::Module> {
+        match &*self.code {
+            Code::Module(module) => Ok(module),
+            Code::Component(_) => Err(self.wrong_layer(
+                "this is a component of the component model; here a core module is needed (target wasm32-wasip1, not wasm32-wasip2)",
+            )),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Compile`]: it is a core module.
+    pub(crate) fn component(&self) -> Result<&Component> {
+        match &*self.code {
+            Code::Module(_) => Err(self.wrong_layer(
+                "this is a core module; here a component of the component model is needed (target wasm32-wasip2, not wasm32-wasip1)",
+            )),
+            Code::Component(component) => Ok(component),
+        }
+    }
+
+    fn wrong_layer(&self, reason: &str) -> Error {
+        Error::Compile { guest: self.name.to_string(), reason: reason.to_owned() }
     }
 
     /// Resolves the imports, once for all guests of this module.
@@ -38,7 +79,7 @@ impl Module {
     /// # Errors
     /// [`Error::Link`] with the first import that `linker` does not have, or has with another type.
     pub(crate) fn link<T: 'static>(&self, kind: Kind, linker: &Linker<T>) -> Result<InstancePre<T>> {
-        linker.instantiate_pre(&self.wasm).map_err(|error| {
+        linker.instantiate_pre(self.core()?).map_err(|error| {
             let guest = self.name.to_string();
             match error.downcast_ref::<UnknownImportError>() {
                 Some(unknown) => Error::Link {
@@ -54,10 +95,10 @@ impl Module {
     }
 
     /// # Errors
-    /// [`Error::Contract`] unless the module exports the function `name` with this signature.
+    /// [`Error::Contract`] unless the module exports the function `name` with this signature; a component is refused.
     pub(crate) fn expect_function(&self, name: &str, parameters: &[Type], results: &[Type]) -> Result<()> {
         let contract = |reason| Err(Error::Contract { guest: self.name.to_string(), reason });
-        let Some(wasmtime::ExternType::Func(function)) = self.wasm.get_export(name) else {
+        let Some(ExternType::Func(function)) = self.core()?.get_export(name) else {
             return contract(format!("guest doesn't export func[{name}]"));
         };
         let is_same = |types: &mut dyn Iterator<Item = wasmtime::ValType>, wanted: &[Type]| {

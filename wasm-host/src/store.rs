@@ -23,6 +23,23 @@ pub(crate) struct State<T> {
     meter: Meter,
 }
 
+impl<T> Metered for State<T> {
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+}
+
+/// What a bounded store has.
+pub(crate) trait Metered {
+    fn meter(&mut self) -> &mut Meter;
+}
+
+/// Has the engine ask the store's meter from now on.
+pub(crate) fn bound<D: Metered>(store: &mut Store<D>) {
+    store.limiter(|data| data.meter());
+    store.epoch_deadline_callback(|mut context| context.data_mut().meter().tick());
+}
+
 /// A guest that can be entered.
 pub(crate) struct Guest<T: 'static> {
     pub store: Store<State<T>>,
@@ -42,12 +59,11 @@ impl<T: Send + 'static> Guest<T> {
     ) -> Result<Self> {
         let meter = Meter::new(limits, engine.settings().tick);
         let mut store = Store::new(engine.wasm(), State { abi, wasi, guest, memory: None, meter });
-        store.limiter(|state| &mut state.meter);
-        store.epoch_deadline_callback(|mut context| context.data_mut().meter.tick());
+        bound(&mut store);
         begin(engine, &mut store)?;
         let _running = engine.running();
         let made = within(limits, pre.instantiate_async(&mut store)).await;
-        let instance = made.map_err(|error| explain(&store, error))?;
+        let instance = made.map_err(|error| store.data().explain(error))?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         Ok(Self { store, instance, engine: engine.clone() })
     }
@@ -72,7 +88,7 @@ impl<T: Send + 'static> Guest<T> {
         let _running = self.engine.running();
         let limits = *self.store.data().meter.limits();
         let called = within(limits, function.call_async(&mut self.store, parameters)).await;
-        called.map_err(|error| explain(&self.store, error))
+        called.map_err(|error| self.store.data().explain(error))
     }
 
     pub fn state(&mut self) -> &mut State<T> {
@@ -80,17 +96,25 @@ impl<T: Send + 'static> Guest<T> {
     }
 }
 
-fn begin<T>(engine: &Engine, store: &mut Store<State<T>>) -> Result<()> {
-    store.data_mut().meter.begin();
+impl<T> State<T> {
+    fn explain(&self, error: wasmtime::Error) -> Error {
+        explain(&self.guest, &self.meter, error)
+    }
+}
+
+/// A call begins: with all of its time and fuel.
+pub(crate) fn begin<D: Metered>(engine: &Engine, store: &mut Store<D>) -> Result<()> {
+    store.data_mut().meter().begin();
     store.set_epoch_deadline(1);
     if engine.settings().fuel {
-        let fuel = store.data().meter.limits().fuel.unwrap_or(u64::MAX);
+        let fuel = store.data_mut().meter().limits().fuel.unwrap_or(u64::MAX);
         store.set_fuel(fuel).map_err(|error| Error::Engine(error.to_string()))?;
     }
     Ok(())
 }
 
-async fn within<R>(limits: Limits, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
+/// Ends a call when its time is over, waiting included.
+pub(crate) async fn within<R>(limits: Limits, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
     let Some(wall) = limits.wall else { return call.await };
     match tokio::time::timeout(wall, call).await {
         Ok(result) => result,
@@ -99,10 +123,9 @@ async fn within<R>(limits: Limits, call: impl Future<Output = wasmtime::Result<R
 }
 
 /// What the engine's error means.
-fn explain<T>(store: &Store<State<T>>, error: wasmtime::Error) -> Error {
-    let state = store.data();
-    let guest = state.guest.to_string();
-    let limits = state.meter.limits();
+pub(crate) fn explain(guest: &str, meter: &Meter, error: wasmtime::Error) -> Error {
+    let guest = guest.to_owned();
+    let limits = meter.limits();
     let frames = || {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         let frames = backtrace.map(WasmBacktrace::frames).unwrap_or_default().iter().take(FRAMES);
@@ -126,7 +149,7 @@ fn explain<T>(store: &Store<State<T>>, error: wasmtime::Error) -> Error {
         return Error::OutOfFuel { guest, limit };
     }
     // A guest that does not get memory ends itself in its own way, and nothing in that says why.
-    if let Some(wanted) = state.meter.refused() {
+    if let Some(wanted) = meter.refused() {
         return Error::OutOfMemory { guest, limit: limits.memory, wanted };
     }
     let reason = match error.downcast_ref::<Trap>() {

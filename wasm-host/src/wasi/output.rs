@@ -44,6 +44,16 @@ impl Output {
         }
     }
 
+    /// The guest has ended: a line that it had begun is passed on, too.
+    pub fn finish(&mut self) {
+        if let Self::Lines { begun, write } = self
+            && !begun.is_empty()
+        {
+            write(&printable(begun));
+            begun.clear();
+        }
+    }
+
     /// What was kept, which is then empty.
     pub fn take(&mut self) -> Vec<u8> {
         match self {
@@ -76,6 +86,9 @@ mod tests {
         output.write(b"one\ntw");
         output.write(b"o\x1b[31m\r\nthree");
         assert_eq!(*seen.lock().unwrap(), ["one", "two[31m"]);
+        output.finish();
+        output.finish();
+        assert_eq!(*seen.lock().unwrap(), ["one", "two[31m", "three"]);
     }
 
     #[test]

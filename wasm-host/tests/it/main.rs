@@ -1,6 +1,7 @@
 //! Guests in WebAssembly text, through the whole host.
 
 mod command;
+mod component;
 mod engine;
 mod guest;
 mod http_wasm;

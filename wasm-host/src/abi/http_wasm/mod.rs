@@ -88,7 +88,7 @@ impl HttpWasm {
     pub async fn new(engine: &Engine, module: Module, settings: HttpSettings) -> Result<Self> {
         module.expect_function("handle_request", &[], &[Type::I64])?;
         module.expect_function("handle_response", &[Type::I32, Type::I32], &[])?;
-        if !matches!(module.wasm().get_export("memory"), Some(wasmtime::ExternType::Memory(_))) {
+        if !matches!(module.core()?.get_export("memory"), Some(wasmtime::ExternType::Memory(_))) {
             let reason = "guest doesn't export memory[memory]".into();
             return Err(Error::Contract { guest: module.name().to_string(), reason });
         }

@@ -39,7 +39,8 @@ impl ProxyWasm {
     /// [`Error::Contract`] without a known marker or an allocator, or when the guest refuses its configuration;
     /// [`Error::Link`]; and what ends the guest in its start.
     pub async fn new(engine: &Engine, module: Module, settings: ProxySettings) -> Result<Self> {
-        let version = Version::ALL.iter().rev().find(|(marker, _)| module.wasm().get_export(marker).is_some());
+        let wasm = module.core()?;
+        let version = Version::ALL.iter().rev().find(|(marker, _)| wasm.get_export(marker).is_some());
         let (_, version) = version.ok_or_else(|| Error::Contract {
             guest: module.name().to_string(),
             reason: format!("guest exports none of {}", Version::ALL.map(|(marker, _)| marker).join(", ")),
