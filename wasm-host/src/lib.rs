@@ -15,6 +15,7 @@ pub mod digest;
 mod engine;
 pub mod error;
 pub mod function;
+pub mod inspect;
 mod kind;
 pub mod log;
 mod memory;
@@ -26,6 +27,8 @@ mod shared;
 pub mod sidecar;
 pub mod source;
 mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod ticker;
 mod wasi;
 

@@ -181,3 +181,10 @@ fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
     headers::add(linker)?;
     body::add(linker)
 }
+
+/// What a module imports that guests of this kind do not get: module and name.
+pub(crate) fn missing(engine: &Engine, module: &Module) -> Result<Vec<(String, String)>> {
+    let mut linker = Linker::new(engine.wasm());
+    add(&mut linker).map_err(|error| Error::Engine(error.to_string()))?;
+    crate::inspect::missing(module, linker)
+}

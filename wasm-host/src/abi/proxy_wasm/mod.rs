@@ -19,6 +19,7 @@ mod status;
 mod stream;
 
 pub use host::{NoHost, ProxyHost};
+pub(crate) use imports::missing;
 pub use plugin::ProxyWasm;
 pub use services::{Metric, MetricKind, Services};
 pub use session::Session;

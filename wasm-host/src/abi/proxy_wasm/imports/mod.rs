@@ -15,8 +15,11 @@ mod shared;
 use wasmtime::{Caller, Linker};
 
 use super::abi::Abi;
-use crate::error::Error;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::module::Module;
 use crate::store::State;
+use crate::{inspect, wasi};
 
 /// The module that guests import.
 const ENV: &str = "env";
@@ -44,4 +47,12 @@ pub(super) fn add(linker: &mut Linker<State<Abi>>) -> wasmtime::Result<()> {
     )?;
     linker.func_wrap(ENV, "emscripten_notify_memory_growth", |_: Caller<'_, State<Abi>>, _: u32| {})?;
     Ok(())
+}
+
+/// What a module imports that guests of this kind do not get: module and name.
+pub(crate) fn missing(engine: &Engine, module: &Module) -> Result<Vec<(String, String)>> {
+    let mut linker = Linker::new(engine.wasm());
+    let added = wasi::add(&mut linker).and_then(|()| add(&mut linker));
+    added.map_err(|error| Error::Engine(error.to_string()))?;
+    inspect::missing(module, linker)
 }
