@@ -124,11 +124,14 @@ pub fn misspelt(
     properties
         .names()
         .filter(|name| !all().any(|other| other.eq_ignore_ascii_case(name)))
-        .filter_map(|name| {
-            let (distance, nearest) = all().map(|other| (distance(name, other), other)).min()?;
-            (distance <= 2 && distance * 3 <= name.len()).then(|| (name.to_owned(), nearest))
-        })
+        .filter_map(|name| nearest(name, all()).map(|nearest| (name.to_owned(), nearest)))
         .collect()
+}
+
+/// The name among `known` that `name` nearly is, if there is one.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, nearest) = known.map(|other| (distance(name, other), other)).min()?;
+    (distance <= 2 && distance * 3 <= name.len()).then_some(nearest)
 }
 
 /// Edits between two names, without regard to case.

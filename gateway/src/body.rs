@@ -164,6 +164,24 @@ impl http_body::Body for Preceded {
     }
 }
 
+/// A body for a WebAssembly guest.
+#[cfg(feature = "wasm")]
+pub fn to_guest(body: Body) -> wasm_host::body::Body {
+    match body.as_full() {
+        Some(bytes) => wasm_host::body::Body::full(bytes),
+        None => wasm_host::body::Body::stream(body),
+    }
+}
+
+/// A guest's body.
+#[cfg(feature = "wasm")]
+pub fn from_guest(body: wasm_host::body::Body) -> Body {
+    match body {
+        wasm_host::body::Body::Kept { data, trailers: None } => Body::full(data),
+        other => Body::stream(other),
+    }
+}
+
 /// A body longer than its reader allows. Its text is Go's for the same case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stream too large")]

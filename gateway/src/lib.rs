@@ -1,7 +1,7 @@
 //! The gateway: one sidecar, from flags to fronts.
 //!
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
-//! `server layers http grpc`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
+//! `server layers http grpc functions guest`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
 //! client`, and at the bottom `operation error json body query sniff telemetry config
 //! workers coalesce`.
 
@@ -14,7 +14,11 @@ pub mod client;
 mod coalesce;
 pub mod config;
 pub mod error;
+#[cfg(feature = "wasm")]
+pub mod functions;
 pub mod grpc;
+#[cfg(feature = "wasm")]
+pub mod guest;
 pub mod http;
 pub mod inbound;
 pub mod json;

@@ -18,11 +18,27 @@ pub struct PoolSettings {
     pub patience: Duration,
     /// A guest that was not called for this long makes room.
     pub idle: Duration,
+    /// Guests that stay although nobody calls them.
+    pub least: usize,
+    /// Calls after which a guest gives way to a new one: not every guest gives back all the memory that it takes.
+    pub calls: u32,
+    /// Bytes by which a guest's memory may grow until it gives way to a new one.
+    pub growth: usize,
+    /// What the operator raises to have more of them, for the text of an error.
+    pub setting: &'static str,
 }
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { size: 500, patience: Duration::from_secs(10), idle: Duration::from_secs(60) }
+        Self {
+            size: 500,
+            patience: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            least: 0,
+            calls: u32::MAX,
+            growth: usize::MAX,
+            setting: "poolSize",
+        }
     }
 }
 
@@ -53,9 +69,9 @@ impl<G: Send> Pool<G> {
             Err(_) => {
                 let slot = tokio::time::timeout(self.settings.patience, self.slots.clone().acquire_owned()).await;
                 slot.ok().and_then(|slot| slot.ok()).ok_or_else(|| {
-                    let (size, patience) = (self.settings.size, self.settings.patience);
+                    let PoolSettings { size, patience, setting, .. } = self.settings;
                     Error::Busy(format!(
-                        "all {size} guests of {guest} were at work for {patience:?}: raise poolSize if there should be more"
+                        "all {size} guests of {guest} were at work for {patience:?}: raise {setting} if there should be more"
                     ))
                 })?
             }
@@ -73,8 +89,12 @@ impl<G: Send> Pool<G> {
         self.idle().push_back((guest, Instant::now()));
     }
 
+    /// Guests that are at work now.
+    pub fn busy(&self) -> usize {
+        self.settings.size.clamp(1, Semaphore::MAX_PERMITS) - self.slots.available_permits()
+    }
+
     /// Guests that wait.
-    #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.idle().len()
     }
@@ -88,7 +108,7 @@ impl<G: Send> Pool<G> {
         idle.push_back((guest, Instant::now()));
         // One a time is enough: they come back as fast as they go.
         let is_old = idle.front().is_some_and(|(_, since)| since.elapsed() > self.settings.idle);
-        let old = if is_old { idle.pop_front() } else { None };
+        let old = if is_old && idle.len() > self.settings.least { idle.pop_front() } else { None };
         drop(idle);
         drop(old);
     }

@@ -117,6 +117,8 @@ pub struct Flags {
     pub hot_reload_reconcile_interval: Duration,
     pub log: LogFlags,
     pub metrics: MetricsFlags,
+    /// Ottavo's own: where functions are called and managed.
+    pub functions: FunctionsFlags,
     /// `DAPR_API_TOKEN`: what callers of the API must send.
     pub api_token: Option<Secret>,
     /// `APP_API_TOKEN`: what the application gets with each call.
@@ -134,6 +136,20 @@ pub struct AppHealth {
     pub timeout: Duration,
     /// Failed checks in a row, at least 1.
     pub threshold: u32,
+}
+
+/// `--functions-*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionsFlags {
+    /// `None`: functions are called over the API alone.
+    pub port: Option<u16>,
+    /// `None`: functions are managed by their manifests alone.
+    pub admin_port: Option<u16>,
+    pub admin_listen_address: String,
+    /// Where installed functions are kept over a restart; `None`: nowhere.
+    pub state: Option<PathBuf>,
+    /// A port is found for functions when there are any, though none was given.
+    pub finds_port: bool,
 }
 
 /// `--log-*`.

@@ -92,6 +92,12 @@ struct Options {
     /// Port of the metrics page [default: 9090, or a free one]
     #[arg(long, help_heading = "Sidecar", short = 'M', value_name = "PORT")]
     metrics_port: Option<u16>,
+    /// Port for calls of functions [default: a free one, if there are functions]
+    #[arg(long, help_heading = "Sidecar", value_name = "PORT")]
+    functions_port: Option<u16>,
+    /// Port for managing functions: install, update, uninstall, list [default: none]
+    #[arg(long, help_heading = "Sidecar", value_name = "PORT")]
+    functions_admin_port: Option<u16>,
     /// Folder with resources; may be repeated [default: ./resources, if it is there]
     #[arg(long, help_heading = "Resources and data", short = 'd', value_name = "FOLDER")]
     resources_path: Vec<PathBuf>,
@@ -144,7 +150,9 @@ impl Options {
         let words = self.words(&mut reserved).map_err(refuse)?;
         // Our own words: they are well formed, and an error still has a text.
         let parsed = Parsed::parse(&words).map_err(|error| refuse(error.to_string()))?;
-        let flags = sidecar::flags(&parsed, environment).map_err(|error| refuse(error.to_string()))?;
+        let mut flags = sidecar::flags(&parsed, environment).map_err(|error| refuse(error.to_string()))?;
+        flags.functions.finds_port = true;
+        flags.functions.state = Some(data_dir.join("functions"));
         Ok(Command::Run(Box::new(RunArgs { flags, command: self.command, data_dir, reserved })))
     }
 
@@ -187,6 +195,13 @@ impl Options {
             "metrics-listen-address",
         ] {
             add(name, Ipv4Addr::LOCALHOST.to_string());
+        }
+        for (name, port) in
+            [("functions-port", self.functions_port), ("functions-admin-port", self.functions_admin_port)]
+        {
+            if let Some(port) = port {
+                add(name, port.to_string());
+            }
         }
         for folder in self.resources() {
             add("resources-path", quoted(&folder.to_string_lossy()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use components::metadata::Secret;
 
-use super::flags::{AppHealth, AppProtocol, Flags, LogFlags, MetricsFlags, Mode};
+use super::flags::{AppHealth, AppProtocol, Flags, FunctionsFlags, LogFlags, MetricsFlags, Mode};
 use super::pflag::{NumberFault, Parsed, go_number_error};
 use crate::config::quantity::{QuantityError, parse_bytes};
 use crate::config::{Environment, GoDuration};
@@ -160,6 +160,13 @@ pub fn flags(parsed: &Parsed, environment: &Environment) -> Result<Flags, FlagEr
             port: metrics_port,
             listen_address: parsed.text("metrics-listen-address").to_owned(),
         },
+        functions: FunctionsFlags {
+            port: own_port(parsed, "functions-port", environment, "OTTAVO_FUNCTIONS_PORT")?,
+            admin_port: own_port(parsed, "functions-admin-port", environment, "OTTAVO_FUNCTIONS_ADMIN_PORT")?,
+            admin_listen_address: parsed.text("functions-admin-listen-address").to_owned(),
+            state: path(parsed, "functions-state"),
+            finds_port: false,
+        },
         api_token: environment.non_empty("DAPR_API_TOKEN").map(Secret::new),
         app_token: environment.non_empty("APP_API_TOKEN").map(Secret::new),
         environment: environment.clone(),
@@ -200,6 +207,25 @@ fn port(parsed: &Parsed, flag: &'static str, name: &'static str) -> Result<Optio
 /// A port that need not be given.
 fn optional_port(parsed: &Parsed, flag: &'static str) -> Result<Option<u16>, FlagError> {
     if parsed.text(flag).is_empty() { Ok(None) } else { port(parsed, flag, flag) }
+}
+
+/// A port of our own, from its flag or its variable.
+fn own_port(
+    parsed: &Parsed,
+    flag: &'static str,
+    environment: &Environment,
+    variable: &'static str,
+) -> Result<Option<u16>, FlagError> {
+    let given = parsed.text(flag);
+    let (name, text) = match environment.non_empty(variable) {
+        Some(text) if given.is_empty() => (variable, text),
+        _ => (flag, given),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let failed = |reason: String| FlagError::Port { flag: name, reason };
+    text.parse::<u16>().map(Some).map_err(|error| failed(format!("'{text}' is no port: {error}")))
 }
 
 fn app_protocol(text: &str, ssl: bool) -> Result<AppProtocol, FlagError> {

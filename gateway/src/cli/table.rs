@@ -1,4 +1,4 @@
-//! Every flag of daprd 1.18.2 once: name, kind, default, help.
+//! Every flag of daprd 1.18.2 once, and the few of our own: name, kind, default, help.
 
 use Kind::{Bool, Duration, Int, List, Text, Uint};
 
@@ -80,6 +80,10 @@ pub const FLAGS: &[Flag] = &[
     flag("enable-metrics", Bool, "true", "Serve metrics for Prometheus"),
     flag("enable-mtls", Bool, "false", "Mutual TLS between sidecars"),
     flag("enable-profiling", Bool, "false", "Serve profiles"),
+    flag("functions-admin-listen-address", Text, "127.0.0.1", "Address for managing functions"),
+    flag("functions-admin-port", Text, "", "Port for managing functions: install, update, uninstall, list"),
+    flag("functions-port", Text, "", "Port for calls of functions"),
+    flag("functions-state", Text, "", "Folder in which installed functions outlive a restart"),
     flag("hot-reload-reconcile-interval", Duration, "0s", "How often all resources are looked at again; 0 for 60s"),
     flag("log-as-json", Bool, "false", "Log lines as JSON"),
     flag("log-file", Text, "", "File for log lines, in place of standard output"),

@@ -39,6 +39,18 @@ pub struct Document {
 }
 
 impl Document {
+    /// What the document says.
+    #[cfg(feature = "wasm")]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Whether it is of this kind and version.
+    #[cfg(feature = "wasm")]
+    pub fn is(&self, api_version: &str, kind: &str) -> bool {
+        self.head.api_version == api_version && self.head.kind == kind
+    }
+
     /// Reads a document; the error is the one of each kind that looks for its own in it.
     pub fn read(text: &str) -> Result<Self, String> {
         let value = yaml::parse(text).map_err(|error| error.to_string())?;

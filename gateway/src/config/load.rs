@@ -14,6 +14,8 @@ use super::configuration::os_text;
 use super::decode::decode;
 use super::document::{self, Document, Head};
 use super::environment::Environment;
+#[cfg(feature = "wasm")]
+use super::function;
 use super::http_endpoint::HttpEndpoint;
 use super::meta::Resource;
 use super::resiliency::Resiliency;
@@ -24,7 +26,7 @@ use super::yaml;
 /// Log scope of daprd's disk loader.
 const SCOPE: &str = "dapr.runtime.loader.disk";
 /// Log scope of the runtime, which loads resiliency.
-const RUNTIME: &str = "dapr.runtime";
+pub(crate) const RUNTIME: &str = "dapr.runtime";
 
 /// Why resources could not be loaded. Texts are daprd's: `lifecycle` puts `failed to load components: ` before them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +83,18 @@ pub struct Resources {
     /// Not filtered by scope or name yet: the first declared for a topic wins, and that is the block's to say.
     pub subscriptions: Vec<Subscription>,
     pub resiliencies: Vec<Resiliency>,
+    #[cfg(feature = "wasm")]
+    pub functions: Functions,
+}
+
+/// The functions of some folders.
+#[cfg(feature = "wasm")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Functions {
+    pub functions: Vec<function::Function>,
+    pub aggregations: Vec<function::service::Aggregation>,
+    /// File, name, field, and what is wrong.
+    pub errors: Vec<String>,
 }
 
 impl Folders {
@@ -161,10 +175,49 @@ impl Folders {
                 Vec::new()
             }),
             subscriptions: self.subscriptions(),
+            #[cfg(feature = "wasm")]
+            functions: self.functions(scope),
         };
         self.warn_of_unserved::<WorkflowAccessPolicy>(scope)?;
         self.warn_of_unserved::<McpServer>(scope)?;
         Ok(resources)
+    }
+
+    /// The functions that concern `scope`, in the order of the documents; what is wrong with others is told in words.
+    #[cfg(feature = "wasm")]
+    pub fn functions(&self, scope: &Scope) -> Functions {
+        let mut found = Functions::default();
+        for file in &self.files {
+            for document in file.documents.iter().flatten() {
+                if function::service::is_service(&file.path, document.value()) {
+                    let service = function::service::read(&file.path, document.value());
+                    found.functions.extend(service.functions);
+                    found.aggregations.extend(service.aggregations);
+                    found.errors.extend(service.errors);
+                } else if document.is(function::API_VERSION, function::KIND) {
+                    let head: function::Scoped = decode(document.value().clone()).unwrap_or_default();
+                    let is_here = head.metadata.namespace.is_empty()
+                        || scope.namespace.as_ref().is_none_or(|namespace| *namespace == head.metadata.namespace);
+                    if !is_here || !(head.scopes.is_empty() || head.scopes.contains(&scope.app_id)) {
+                        continue;
+                    }
+                    match function::Function::read(&file.path, document.value()) {
+                        Ok(function) => found.functions.push(function),
+                        Err(error) => found.errors.push(error),
+                    }
+                }
+            }
+        }
+        let mut names = std::collections::BTreeSet::new();
+        found.functions.retain(|function| {
+            let is_first = names.insert(function.name.clone());
+            if !is_first {
+                let file = function.file.display();
+                found.errors.push(format!("{file}: Function {}: another one has this name already", function.name));
+            }
+            is_first
+        });
+        found
     }
 
     fn warn_of_unserved<T: Resource>(&self, scope: &Scope) -> Result<(), LoadError> {

@@ -10,6 +10,8 @@ pub mod decode;
 mod document;
 pub mod duration;
 pub mod environment;
+#[cfg(feature = "wasm")]
+pub mod function;
 pub mod http_endpoint;
 pub mod load;
 pub mod meta;

@@ -78,6 +78,8 @@ pub enum Category {
     Middleware,
     Common,
     PluggableComponent,
+    /// Ottavo's own.
+    Function,
 }
 
 impl Category {
@@ -99,6 +101,7 @@ impl Category {
             Self::Middleware => "middleware",
             Self::Common => "common",
             Self::PluggableComponent => "pluggable-component",
+            Self::Function => "function",
         }
     }
 }

@@ -162,6 +162,44 @@ impl Inbound {
     }
 }
 
+impl Inbound {
+    /// Subscribes for a receiver of its own, again and again until it works or [`Attached::close`].
+    pub fn attach(&self, subscription: Subscription, deliver: Arc<dyn Deliver>) -> Attached {
+        let subscription = Arc::new(subscription);
+        self.lock().streams.push(subscription.clone());
+        self.publish();
+        let (closing, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let pipeline = self.pipeline(subscription.clone(), deliver, closing.clone());
+        if pipeline.is_none() {
+            let Subscription { pubsub, topic, .. } = &*subscription;
+            tracing::error!(target: SCOPE, "There is no pubsub '{pubsub}' for a subscription to the topic '{topic}'");
+        }
+        let task = tokio::spawn(keep_subscribed(pipeline, stop.clone()));
+        Attached { inbound: self.clone(), subscription, closing, stop, task }
+    }
+}
+
+/// A subscription of [`Inbound::attach`].
+pub struct Attached {
+    inbound: Inbound,
+    subscription: Arc<Subscription>,
+    closing: Arc<AtomicBool>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Attached {
+    /// Ends the subscription when what it had is settled.
+    pub async fn close(self) {
+        self.closing.store(true, Ordering::Release);
+        self.stop.cancel();
+        // It ends by the token; a panic in it has been logged.
+        let _ = self.task.await;
+        self.inbound.lock().streams.retain(|other| !Arc::ptr_eq(other, &self.subscription));
+        self.inbound.publish();
+    }
+}
+
 fn same_topic(one: &Subscription, other: &Subscription) -> bool {
     one.pubsub == other.pubsub && one.topic == other.topic
 }

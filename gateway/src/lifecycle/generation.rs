@@ -10,6 +10,7 @@ use components::nameresolution::Resolver;
 use tokio_util::sync::CancellationToken;
 
 use super::application::Application;
+use super::functions::Served;
 use super::loader::Loader;
 use super::metrics_page::MetricsPage;
 use super::{Fatal, Listeners, Process, SCOPE, address, listeners, resolver};
@@ -39,7 +40,7 @@ use crate::loaded::Loaded;
 use crate::pipeline::Pipeline;
 use crate::resiliency::Policies;
 use crate::runtime::{Blocks, Runtime};
-use crate::server::stack;
+use crate::server::{Reserved, stack};
 use crate::telemetry::{Metrics, Tracer};
 
 /// One build of everything that resources say.
@@ -49,6 +50,7 @@ pub struct Generation {
     pub inbound: Inbound,
     pub channel: Option<AppChannel>,
     pub resolver: Arc<dyn Resolver>,
+    pub functions: Served,
     loader: Loader,
     app_pipeline: Arc<ArcSwap<Pipeline>>,
 }
@@ -66,7 +68,8 @@ impl Generation {
         let tracer = tracer(process, &configuration)?;
         tracing::info!(target: SCOPE, "standalone mode configured");
         tracing::info!(target: SCOPE, "app id: {}", flags.app_id);
-        let resources = load_resources(process, extra)?;
+        let mut resources = load_resources(process, extra)?;
+        let declared = super::functions::declared(&mut resources);
         let shared = Shared {
             app_id: flags.app_id.as_str().into(),
             namespace: flags.environment.namespace().unwrap_or("default").into(),
@@ -96,8 +99,13 @@ impl Generation {
         let listeners = Listeners::bind(flags, &mut reserved).await?.with_metrics(metrics_port);
         // This makes the name known, and calls may come at once: after all that takes time.
         let resolver = resolver::build(process, &configuration, instance).await;
+        let functions = Served::new(&shared, &loader);
         let mut generation =
-            Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline).await?;
+            Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline, functions)
+                .await?;
+        generation.functions.declare(&generation.runtime, declared, true).await?;
+        generation.functions.manage(process).await?;
+        generation.functions.listen(process, &mut reserved).await?;
         generation.put(process);
         listeners.serve(process);
         generation.inbound.publish();
@@ -114,6 +122,7 @@ impl Generation {
         resolver: Arc<dyn Resolver>,
         channel: Option<AppChannel>,
         app_pipeline: Arc<ArcSwap<Pipeline>>,
+        functions: Served,
     ) -> Result<Self, Fatal> {
         tracing::info!(target: SCOPE, "Loading endpoints…");
         let endpoints = endpoints(&shared, &resources.http_endpoints, process).await;
@@ -137,7 +146,7 @@ impl Generation {
             channel.clone(),
             resolver.clone(),
             endpoints,
-            invoke_settings(process, &configuration, app_pipeline.clone()),
+            invoke_settings(process, &configuration, app_pipeline.clone(), &functions),
         )
         .map_err(|error| error.to_string())?;
         let features = configuration.enabled_features().into_iter().map(str::to_owned).collect();
@@ -160,7 +169,7 @@ impl Generation {
             closing: CancellationToken::new(),
             shared,
         });
-        Ok(Self { configuration, runtime, inbound, channel, resolver, loader, app_pipeline })
+        Ok(Self { configuration, runtime, inbound, channel, resolver, functions, loader, app_pipeline })
     }
 
     /// Puts this generation's services behind the listeners.
@@ -176,6 +185,7 @@ impl Generation {
         let internal = crate::grpc::internal::InternalApi::new(self.runtime.clone(), limit);
         process.internal.put(stack::internal(&settings, internal));
         process.metrics.put(MetricsPage(self.runtime.shared.metrics.clone()));
+        self.functions.put(process, &settings);
     }
 
     fn stack_settings(&self, process: &Process) -> stack::Settings {
@@ -208,7 +218,8 @@ impl Generation {
         app: &mut Application,
     ) -> Result<(), Fatal> {
         let configuration = load_configuration(process)?;
-        let resources = load_resources(process, extra)?;
+        let mut resources = load_resources(process, extra)?;
+        let declared = super::functions::declared(&mut resources);
         let old = &self.runtime.shared;
         let is_same_metrics = configuration.spec.metric == self.configuration.spec.metric;
         let metrics = if is_same_metrics { old.metrics.clone() } else { metrics(process, &configuration) };
@@ -225,6 +236,7 @@ impl Generation {
         self.loader.deny = configuration.spec.components.deny.clone();
         self.loader.strict_sandbox = configuration.spec.wasm.strict_sandbox;
         app.pause(self).await;
+        self.functions.pause().await;
         self.loader.reload(resources.components.clone(), grace).await?;
         self.app_pipeline
             .store(Arc::new(self.loader.middlewares.pipeline("app channel", &configuration.spec.app_http_pipeline)));
@@ -249,8 +261,11 @@ impl Generation {
             self.resolver.clone(),
             self.channel.clone(),
             self.app_pipeline.clone(),
+            self.functions.clone(),
         )
         .await?;
+        next.functions.declare(&next.runtime, declared, false).await?;
+        next.functions.listen(process, &mut Reserved::default()).await?;
         next.put(process);
         *self = next;
         old_runtime.closing.cancel();
@@ -258,6 +273,7 @@ impl Generation {
             let old_tracer = old_runtime.shared.tracer.clone();
             tokio::spawn(async move { old_tracer.close(Duration::from_secs(5)).await });
         }
+        self.functions.begin(&self.inbound).await;
         app.begin(process, self).await
     }
 
@@ -266,11 +282,13 @@ impl Generation {
         self.resolver.unregister().await;
         self.runtime.closing.cancel();
         self.inbound.stop(true).await;
+        self.functions.pause().await;
         process.drain.send_replace(true);
         process.accepting.close();
         if tokio::time::timeout(super::SERVER_DRAIN, process.accepting.wait()).await.is_err() {
             tracing::warn!(target: SCOPE, "Connections were still open when the time to finish was over");
         }
+        self.functions.close().await;
         self.loader.close_all().await;
         self.resolver.close().await;
         self.runtime.shared.tracer.close(Duration::from_secs(5)).await;
@@ -303,6 +321,7 @@ fn invoke_settings(
     process: &Process,
     configuration: &Configuration,
     app_pipeline: Arc<ArcSwap<Pipeline>>,
+    functions: &Served,
 ) -> invoke::Settings {
     let flags = &process.flags;
     invoke::Settings {
@@ -314,6 +333,7 @@ fn invoke_settings(
         app_is_http: flags.app_protocol.is_http(),
         app_token: flags.app_token.clone(),
         app_pipeline,
+        functions: functions.invoked(),
     }
 }
 

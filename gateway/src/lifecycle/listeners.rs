@@ -23,7 +23,7 @@ pub fn allows_h2c(flags: &Flags) -> bool {
 }
 
 /// HTTP/1.1 and HTTP/2 on one port.
-fn http_protocol(flags: &Flags) -> Http {
+pub fn http_protocol(flags: &Flags) -> Http {
     Http {
         with_http1: true,
         with_http2: allows_h2c(flags),

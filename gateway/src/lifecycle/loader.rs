@@ -37,7 +37,7 @@ pub struct Loader {
     /// Whether WebAssembly guests have invented clocks and chance, whatever their components say (`spec.wasm`).
     pub strict_sandbox: bool,
     pub middlewares: Middlewares,
-    workshop: Workshop,
+    pub workshop: Workshop,
     loaded: BTreeMap<String, Held>,
     /// Components that wait for a secret store, in file order.
     parked: Vec<Component>,

@@ -19,6 +19,7 @@ use crate::workers::Workers;
 
 mod address;
 mod application;
+mod functions;
 mod generation;
 mod listeners;
 pub mod loader;
@@ -63,6 +64,10 @@ pub struct Process {
     pub grpc: Swap,
     pub internal: Swap,
     pub metrics: Swap,
+    #[cfg(feature = "wasm")]
+    pub functions: Swap,
+    #[cfg(feature = "wasm")]
+    pub functions_admin: Swap,
     /// Turns true when connections must finish.
     pub drain: watch::Sender<bool>,
     /// Requests over the API to end the process.
@@ -114,6 +119,7 @@ pub async fn run(flags: Flags, workers: Workers, companion: Companion) -> Result
         name = signals.next_stop() => return interrupted(name),
     };
     process.outbound.set("app", true);
+    generation.functions.begin(&generation.inbound).await;
     let mut child = start_child(&companion.command, &process.flags)?;
     let mut app = tokio::select! {
         app = application::Application::new(&generation).discovered(&process.flags) => app,
@@ -317,6 +323,10 @@ async fn prepare(
         grpc: Swap::default(),
         internal: Swap::default(),
         metrics: Swap::default(),
+        #[cfg(feature = "wasm")]
+        functions: Swap::default(),
+        #[cfg(feature = "wasm")]
+        functions_admin: Swap::default(),
         drain: watch::Sender::new(false),
         stop,
         accepting: TaskTracker::new(),

@@ -135,6 +135,9 @@ pub struct Workshop {
     /// Runs WebAssembly guests.
     #[cfg(feature = "wasm")]
     pub guests: wasm_host::SharedEngine,
+    /// Runs those that have a limit of instructions, which makes all guests of the engine slower.
+    #[cfg(feature = "wasm")]
+    pub counting: wasm_host::SharedEngine,
 }
 
 impl Workshop {
@@ -152,7 +155,8 @@ impl Workshop {
                     _ => tracing::warn!(target: SCOPE, "OTTAVO_WASM_INSTANCES is '{text}', which is no number above 0"),
                 }
             }
-            Self { guests: wasm_host::SharedEngine::new(settings) }
+            let counting = wasm_host::Settings { fuel: true, ..settings.clone() };
+            Self { guests: wasm_host::SharedEngine::new(settings), counting: wasm_host::SharedEngine::new(counting) }
         }
         #[cfg(not(feature = "wasm"))]
         {

@@ -15,7 +15,7 @@ use wasm_host::log::ComponentLog;
 use wasm_host::{Error, PoolSettings, SharedEngine};
 
 use super::{Aliased, Middleware, Next, SCOPE};
-use crate::body::Body;
+use crate::body::{Body, from_guest, to_guest};
 use crate::sniff;
 
 /// What one callback of a guest may compute unless `timeout` says otherwise.
@@ -112,20 +112,6 @@ fn failure(error: &Error) -> Response<Body> {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
-}
-
-fn to_guest(body: Body) -> wasm_host::body::Body {
-    match body.as_full() {
-        Some(bytes) => wasm_host::body::Body::full(bytes),
-        None => wasm_host::body::Body::stream(body),
-    }
-}
-
-fn from_guest(body: wasm_host::body::Body) -> Body {
-    match body {
-        wasm_host::body::Body::Kept { data, trailers: None } => Body::full(data),
-        other => Body::stream(other),
-    }
 }
 
 #[cfg(test)]

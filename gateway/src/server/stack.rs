@@ -101,6 +101,27 @@ pub fn grpc(settings: &Settings, api: GrpcApi) -> impl ServeConnection {
         .service(api)
 }
 
+/// Calls of functions. They are an application of this sidecar: who may call them is said in front of it.
+#[cfg(feature = "wasm")]
+pub fn functions<S: ServeConnection>(settings: &Settings, service: S) -> impl ServeConnection + use<S> {
+    ServiceBuilder::new()
+        .layer(CatchPanic { front: Front::Http })
+        .layer(HeaderLimit { limit: settings.read_buffer_size })
+        .layer(BodyLimit { limit: settings.max_body_size })
+        .layer(Trace { tracer: settings.tracer.clone(), front: Front::Http })
+        .service(service)
+}
+
+/// Managing functions: for whoever has the API's token.
+#[cfg(feature = "wasm")]
+pub fn functions_admin<S: ServeConnection>(settings: &Settings, service: S) -> impl ServeConnection + use<S> {
+    ServiceBuilder::new()
+        .layer(CatchPanic { front: Front::Http })
+        .layer(HeaderLimit { limit: settings.read_buffer_size })
+        .layer(ApiToken { token: settings.api_token.clone(), front: Front::Http })
+        .service(service)
+}
+
 /// Calls of other sidecars.
 pub fn internal<S: ServeConnection>(settings: &Settings, service: S) -> impl ServeConnection + use<S> {
     ServiceBuilder::new()

@@ -6,6 +6,7 @@
 mod catalog;
 mod component;
 mod family;
+mod function;
 mod grpc;
 mod http;
 mod path;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use component::{ComponentCall, Delivery, Publication};
+pub use function::FunctionCall;
 pub use grpc::GrpcCall;
 pub use http::HttpCall;
 pub use resiliency::{CircuitState, Flow, PolicyKind, PolicyLabels};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// From the top: ARCHITECTURE.md has the same list.
 const ORDER: [&[&str]; 6] = [
     &["cli", "lifecycle"],
-    &["server", "layers", "http", "grpc"],
+    &["server", "layers", "http", "grpc", "functions", "guest"],
     &["runtime", "catalog"],
     &["blocks", "inbound"],
     &["resiliency", "app", "pipeline", "loaded", "client"],

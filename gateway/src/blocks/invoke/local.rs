@@ -72,6 +72,15 @@ pub(super) fn http_request(
     request
 }
 
+/// A request for a function; without a verb it is a POST.
+pub(super) fn function_request(call: AppCall, trace: Option<&SpanContext>) -> Result<Request<Body>, AppError> {
+    let AppCall { head, body, .. } = call;
+    let verb = http_verb(&head).unwrap_or(Verb::of(&http::Method::POST));
+    let target =
+        url::target("", method_path(&head.method), &head.query).map_err(|error| AppError::new(error.to_string()))?;
+    Ok(http_request(head, verb, target.into(), body, trace))
+}
+
 /// An HTTP answer as the answer of a call.
 pub(super) fn http_reply(response: http::Response<Body>) -> AppReply {
     let (mut parts, body) = response.into_parts();

@@ -11,14 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use components::Secret;
 use components::nameresolution::{ResolveRequest, Resolver};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Status;
 
 use super::Shared;
 use super::access_control::{Access, AccessControl, AccessControlError, Caller};
 use crate::app::{AppChannel, AppError};
+use crate::body::Body;
 use crate::config::configuration::AccessControlSpec;
 use crate::error::ApiError;
 use crate::operation::{CallContext, Handle};
@@ -50,6 +52,22 @@ use replay::Outgoing;
 pub use replay::{MAX_KEPT, Source};
 use target::Target;
 
+/// The functions of this process, which are called like applications. Failures are answers.
+#[async_trait]
+pub trait Functions: Send + Sync {
+    /// Whether there is a function, or a group of them, with this id.
+    fn has(&self, id: &str) -> bool;
+
+    /// Whether there are any.
+    fn are_there(&self) -> bool;
+
+    /// Calls the function with this id.
+    async fn call(&self, id: &str, request: Request<Body>, trace: Option<&SpanContext>) -> Response<Body>;
+
+    /// Calls the function that takes such requests.
+    async fn serve(&self, request: Request<Body>, trace: Option<&SpanContext>) -> Response<Body>;
+}
+
 /// What the block must know beside what blocks share.
 pub struct Settings {
     /// The address that peers know this sidecar by.
@@ -66,6 +84,7 @@ pub struct Settings {
     pub app_token: Option<Secret>,
     /// The user's middleware before the application, and before what is outside.
     pub app_pipeline: Arc<ArcSwap<Pipeline>>,
+    pub functions: Option<Arc<dyn Functions>>,
 }
 
 /// Answers invocations. Cheap to clone.
@@ -84,12 +103,20 @@ struct Inner {
     identity: Identity,
     access_control: Option<AccessControl>,
     internal_port: u16,
+    functions: Option<Arc<dyn Functions>>,
 }
 
 /// Where a call goes.
 enum Route<'a> {
     Own,
-    Peer { id: &'a str, namespace: &'a str },
+    /// A function of this process; without an id the one that takes such requests.
+    Function {
+        id: Option<&'a str>,
+    },
+    Peer {
+        id: &'a str,
+        namespace: &'a str,
+    },
     Outside(Destination<'a>),
 }
 
@@ -120,6 +147,7 @@ impl InvokeBlock {
             identity: Identity::new(&shared.app_id, &shared.namespace, &settings.host_address, &settings.host_name),
             access_control,
             internal_port: settings.internal_port,
+            functions: settings.functions,
             shared,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -176,7 +204,7 @@ impl InvokeBlock {
         caller: Option<&Caller>,
         trace: Option<&SpanContext>,
     ) -> Result<AppReply, Status> {
-        let Some(channel) = &self.inner.channel else { return Err(Status::internal("app channel is not initialized")) };
+        let Some(channel) = &self.inner.channel else { return self.serve_by_function(call, caller, trace).await };
         let is_http = !channel.is_grpc();
         let verb = call.head.verb.filter(|_| is_http).unwrap_or(Verb::NONE);
         call.head.method = self.inner.admit(&call.head.method, verb, is_http, caller)?;
@@ -202,6 +230,22 @@ impl InvokeBlock {
             outcome.as_ref().map_or(tonic::Code::Internal as i32, |reply| reply.status.number()),
         );
         outcome.map_err(|error| Status::internal(format!("error invoking app channel: {error}")))
+    }
+
+    /// Without an application its id means the functions.
+    async fn serve_by_function(
+        &self,
+        mut call: AppCall,
+        caller: Option<&Caller>,
+        trace: Option<&SpanContext>,
+    ) -> Result<AppReply, Status> {
+        let inner = &*self.inner;
+        if !inner.functions.as_ref().is_some_and(|functions| functions.are_there()) {
+            return Err(Status::internal("app channel is not initialized"));
+        }
+        call.head.method = inner.admit(&call.head.method, call.head.verb.unwrap_or(Verb::NONE), true, caller)?;
+        let reply = inner.call_function(None, call, trace).await;
+        reply.map_err(|error| Status::internal(format!("error invoking a function: {error}")))
     }
 }
 
@@ -232,10 +276,41 @@ impl Inner {
             Target::Url(url) => Route::Outside(Destination::Url(url)),
             Target::Name { id, namespace } => match self.endpoints.get(id) {
                 Some(endpoint) => Route::Outside(Destination::Endpoint(endpoint)),
-                None if *id == *self.shared.app_id && *namespace == *self.shared.namespace => Route::Own,
+                None if *id == *self.shared.app_id && *namespace == *self.shared.namespace => self.own(id),
+                None if self.has_function(id) => Route::Function { id: Some(id) },
                 None => Route::Peer { id, namespace },
             },
         })
+    }
+
+    fn has_function(&self, id: &str) -> bool {
+        self.functions.as_ref().is_some_and(|functions| functions.has(id))
+    }
+
+    /// The own id: the application, or the functions that stand in its place.
+    fn own<'a>(&self, id: &'a str) -> Route<'a> {
+        match &self.functions {
+            Some(functions) if self.channel.is_none() && functions.are_there() => {
+                Route::Function { id: functions.has(id).then_some(id) }
+            }
+            _ => Route::Own,
+        }
+    }
+
+    /// Calls a function. Callers over gRPC need not name a verb.
+    async fn call_function(
+        &self,
+        id: Option<&str>,
+        call: AppCall,
+        trace: Option<&SpanContext>,
+    ) -> Result<AppReply, AppError> {
+        let Some(functions) = &self.functions else { return Err(AppError::new("there are no functions")) };
+        let request = local::function_request(call, trace)?;
+        let response = match id {
+            Some(id) => functions.call(id, request, trace).await,
+            None => functions.serve(request, trace).await,
+        };
+        Ok(local::http_reply(response))
     }
 
     /// The key under which policies know what is called, beside the target.
@@ -275,11 +350,15 @@ impl Inner {
                 let call = AppCall { head, body: outgoing.source.take(), is_stream: outgoing.is_stream };
                 local::call(channel, call, trace).await.map_err(CallError::from)
             }
+            Route::Function { id } => {
+                let call = AppCall { head, body: outgoing.source.take(), is_stream: outgoing.is_stream };
+                Ok(Box::pin(self.call_function(*id, call, trace)).await?)
+            }
             Route::Outside(destination) => {
                 let call = AppCall { head, body: outgoing.source.take(), is_stream: outgoing.is_stream };
                 let started = Instant::now();
                 self.shared.metrics.invoke_request_sent(target, false);
-                let reply = self.outside.call(destination, call, trace).await?;
+                let reply = Box::pin(self.outside.call(destination, call, trace)).await?;
                 self.count_reply(target, &reply, started);
                 Ok(reply)
             }
@@ -314,12 +393,13 @@ impl Peer<'_> {
         let known = Mutex::new(Vec::new());
         let policies = self.inner.shared.policies.load_full();
         if !is_repeatable || policies.has_app(self.id) {
-            return self.once(&known).await;
+            return Box::pin(self.once(&known)).await;
         }
         let attempts = AtomicU32::new(0);
         let attempt = || async {
             let retries = attempts.fetch_add(1, Ordering::Relaxed);
-            self.once(&known).await.map_err(|error| {
+            // On the heap, here and below: a future is as large as the largest that it may wait for, and is moved whole.
+            Box::pin(self.once(&known)).await.map_err(|error| {
                 Unreached(if error.is_unreached() { error.after_retries(self.id, retries) } else { error })
             })
         };
@@ -388,7 +468,7 @@ impl Handle<InvokeApp> for InvokeBlock {
         let again = outgoing.is_repeatable;
         let outcome = policy
             .run(|| async {
-                let outcome = inner.attempt(&route, &target, &outgoing, context).await;
+                let outcome = Box::pin(inner.attempt(&route, &target, &outgoing, context)).await;
                 Attempted::sort(outcome, context.front, again)
             })
             .await;

@@ -136,6 +136,9 @@ fn variables(flags: &Flags) -> Vec<(&'static str, String)> {
     if let Some(port) = flags.app_port {
         variables.push(("APP_PORT", port.to_string()));
     }
+    if let Some(port) = flags.functions.port {
+        variables.push(("OTTAVO_FUNCTIONS_PORT", port.to_string()));
+    }
     variables
 }
 

@@ -39,6 +39,9 @@ pub mod absent;
 /// Jobs API.
 pub mod jobs;
 
+/// Functions: Ottavo's own.
+pub mod functions;
+
 /// A pluggable component's own API error passes untouched over gRPC and with its HTTP code over HTTP.
 fn pass_foreign(error: &Error, row: ApiError) -> ApiError {
     let ErrorKind::Foreign(status) = error.kind() else { return row };

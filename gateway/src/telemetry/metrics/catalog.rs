@@ -204,6 +204,16 @@ catalogue! {
         ["app_id" "src_app_id" "status" "type"] "Answers received from other apps.";
     InvokeResponseSent "runtime/service_invocation/res_sent_total" "dapr_runtime_service_invocation_res_sent_total" Counter
         ["app_id" "dst_app_id" "status"] "Answers sent to other apps.";
+    FunctionCount "ottavo/function/count" "ottavo_function_count" Counter
+        ["app_id" "function" "outcome" "trigger"] "Calls of a function.";
+    FunctionDenied "ottavo/function/denied_count" "ottavo_function_denied_count" Counter
+        ["app_id" "function"] "Calls that a function made without a grant.";
+    FunctionGuests "ottavo/function/guests" "ottavo_function_guests" Gauge
+        ["app_id" "function"] "Guests of a function that are alive.";
+    FunctionLatency "ottavo/function/latencies" "ottavo_function_latencies" Latency
+        ["app_id" "function" "outcome" "trigger"] "Time of a call of a function, in milliseconds.";
+    FunctionReloads "ottavo/function/reload_count" "ottavo_function_reload_count" Counter
+        ["app_id" "function" "success"] "Modules that came for a function while it served.";
 }
 
 #[cfg(test)]
@@ -224,7 +234,8 @@ mod tests {
         for definition in DEFINITIONS {
             let name: String =
                 definition.measure.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            assert_eq!(definition.name, format!("dapr_{name}"));
+            let is_own = name.starts_with("ottavo_");
+            assert_eq!(definition.name, if is_own { name } else { format!("dapr_{name}") });
         }
     }
 }

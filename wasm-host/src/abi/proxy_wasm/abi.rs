@@ -78,7 +78,8 @@ pub(super) struct Abi {
 
 impl Abi {
     pub fn new(settings: ProxySettings, guest: &str, events: mpsc::Sender<Event>) -> Self {
-        let caller = Arc::new(host::Caller { guest: guest.to_owned(), plugin: settings.plugin.clone() });
+        let (guest, plugin) = (guest.to_owned(), settings.plugin.clone());
+        let caller = Arc::new(host::Caller { guest, plugin, depth: 0, trace: None });
         Self {
             settings,
             caller,

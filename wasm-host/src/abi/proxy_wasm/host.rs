@@ -18,6 +18,10 @@ pub struct Caller {
     pub guest: String,
     /// The plugin's name.
     pub plugin: String,
+    /// How many functions have called each other up to this one.
+    pub depth: u32,
+    /// `traceparent` and `tracestate` of what the guest works on.
+    pub trace: Option<(String, String)>,
 }
 
 /// Why a call had no answer; its text goes into the log, guests only learn that it failed.

@@ -24,6 +24,10 @@ pub(super) struct Instance {
     pub guest: Guest<Abi>,
     pub events: mpsc::Receiver<Event>,
     pub version: Version,
+    /// Streams that it has seen.
+    pub calls: u32,
+    /// Bytes of its memory when it was ready for its first stream.
+    first_size: usize,
     /// Callbacks by name, as they were looked up. `None`: the guest does not have it.
     callbacks: HashMap<&'static str, Option<wasmtime::Func>>,
 }
@@ -43,7 +47,7 @@ impl Instance {
         let (sender, events) = mpsc::channel(WAITING);
         let abi = Abi::new(settings.clone(), module.name(), sender);
         let guest = Guest::new(engine, module.name().clone(), pre, settings.limits, wasi(settings), abi).await?;
-        let mut instance = Self { guest, events, version, callbacks: HashMap::new() };
+        let mut instance = Self { guest, events, version, calls: 0, first_size: 0, callbacks: HashMap::new() };
         instance.initialize().await?;
         let name = module.name().to_string();
         let contract = |reason: &str| Error::Contract { guest: name.clone(), reason: reason.to_owned() };
@@ -67,7 +71,20 @@ impl Instance {
             return Err(contract("guest refused its configuration: proxy_on_configure answered false"));
         }
         instance.guest.state().abi.window = Window::None;
+        instance.first_size = instance.size();
         Ok(instance)
+    }
+
+    /// Bytes of its memory.
+    fn size(&mut self) -> usize {
+        let memory = self.guest.state().memory;
+        memory.map_or(0, |memory| memory.data_size(&self.guest.store))
+    }
+
+    /// Whether a new guest should take its place.
+    pub fn is_worn(&mut self) -> bool {
+        let pool = self.abi().settings.pool;
+        self.calls >= pool.calls || self.size().saturating_sub(self.first_size) > pool.growth
     }
 
     async fn initialize(&mut self) -> Result<()> {

@@ -6,11 +6,13 @@
 
 mod abi;
 mod events;
+mod function;
 pub mod host;
 mod imports;
 mod instance;
 pub mod map;
 mod plugin;
+mod reach;
 mod root;
 mod services;
 mod session;
@@ -18,9 +20,10 @@ mod settings;
 mod status;
 mod stream;
 
+pub use function::ProxyFunction;
 pub use host::{NoHost, ProxyHost};
-pub(crate) use imports::missing;
 pub use plugin::ProxyWasm;
+pub use reach::Reach;
 pub use services::{Metric, MetricKind, Services};
 pub use session::Session;
 pub use settings::{ProxySettings, configuration};

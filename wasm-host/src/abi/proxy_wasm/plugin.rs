@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::kind::Kind;
 use crate::module::Module;
 use crate::pool::Pool;
+use crate::sidecar::Caller;
 use crate::store::State;
 use crate::wasi;
 
@@ -53,7 +54,9 @@ impl ProxyWasm {
         let pool = Arc::new(Pool::new(settings.pool));
         let next_stream = AtomicU32::new(ROOT + 1);
         let plugin = Self { engine: engine.clone(), module, version: *version, pre, settings, pool, next_stream };
-        plugin.pool.add(plugin.start().await?);
+        for _ in 0..plugin.settings.pool.least.max(1) {
+            plugin.pool.add(plugin.start().await?);
+        }
         Ok(plugin)
     }
 
@@ -62,11 +65,23 @@ impl ProxyWasm {
     /// # Errors
     /// No guest is free ([`Error::Busy`]), or a new one fails in its start or in `proxy_on_context_create`.
     pub async fn open(&self) -> Result<Session> {
+        self.begin(None).await
+    }
+
+    /// As [`ProxyWasm::open`], for a stream whose guest makes its calls as `caller`.
+    ///
+    /// # Errors
+    /// As [`ProxyWasm::open`].
+    pub async fn open_for(&self, caller: &Caller) -> Result<Session> {
+        self.begin(Some(caller)).await
+    }
+
+    async fn begin(&self, caller: Option<&Caller>) -> Result<Session> {
         let taken = self.pool.take(self.module.name(), || self.start()).await?;
         let id = self
             .next_stream
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |id| Some(id.checked_add(1).unwrap_or(ROOT + 1)));
-        Session::open(taken, id.unwrap_or(ROOT + 1)).await
+        Session::open(taken, id.unwrap_or(ROOT + 1), caller).await
     }
 
     /// What the guest says its id is (Layotto's `proxy_get_id`); `None` when it has nothing to say.
@@ -84,12 +99,22 @@ impl ProxyWasm {
     }
 
     /// Runs what is due without any stream: ticks, messages of the guest's queues, answers to calls of its root context.
-    /// In a guest of its own, for as long as the future is polled.
+    /// In a guest of its own, for as long as the future is polled; ends when the guest waits for none of them.
     ///
     /// # Errors
     /// The guest failed; the caller decides when to try again.
     pub async fn run_root(&self) -> Result<()> {
         root::run(self.start().await?).await
+    }
+
+    /// Guests that are alive now.
+    pub fn guests(&self) -> usize {
+        self.pool.busy() + self.pool.waiting()
+    }
+
+    /// Whether the module speaks Layotto's dialect: it says its id.
+    pub fn has_id(&self) -> bool {
+        self.module.core().is_ok_and(|module| module.get_export("proxy_get_id").is_some())
     }
 
     /// The ABI's version that the module was made for.

@@ -9,12 +9,16 @@ use super::events::deliver;
 use super::instance::Instance;
 use crate::error::Result;
 
-/// Until the guest fails.
+/// Until the guest fails, or waits for nothing.
 pub(super) async fn run(mut instance: Instance) -> Result<()> {
     let notify = instance.abi().queue_notify.clone();
     loop {
         queues(&mut instance).await?;
-        let period = instance.abi().tick;
+        let abi = instance.abi();
+        let period = abi.tick;
+        if period == 0 && abi.queues.is_empty() && abi.calls.is_empty() {
+            return Ok(());
+        }
         let mut ticks = interval_at(Instant::now() + milliseconds(period), milliseconds(period));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The guest may choose another period at any time; the clock then begins anew.

@@ -1,5 +1,7 @@
 //! One HTTP stream through a guest.
 
+use std::sync::Arc;
+
 use super::abi::{Abi, ROOT};
 use super::events::deliver;
 use super::instance::Instance;
@@ -8,6 +10,7 @@ use super::status::{Action, Direction, Version};
 use super::stream::{LocalResponse, Stream, Window};
 use crate::error::{Error, Result};
 use crate::pool::Taken;
+use crate::sidecar::Caller;
 
 /// A stream with the guest that sees it. After an error, or when it is dropped without [`Session::close`], the guest is
 /// thrown away.
@@ -17,8 +20,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(mut taken: Taken<Instance>, id: u32) -> Result<Self> {
+    pub(super) async fn open(mut taken: Taken<Instance>, id: u32, caller: Option<&Caller>) -> Result<Self> {
         let instance = taken.get()?;
+        let own = Arc::make_mut(&mut instance.abi().caller);
+        own.depth = caller.map_or(0, |caller| caller.depth);
+        own.trace = caller.and_then(|caller| caller.trace.clone());
         instance.abi().stream = Some(Stream { id, ..Stream::default() });
         instance.call_in::<_, ()>(id, "proxy_on_context_create", (id, ROOT)).await?;
         Ok(Self { taken, id })
@@ -81,7 +87,7 @@ impl Session {
     /// it hears of its own calls.
     ///
     /// # Errors
-    /// The guest fails, or it waits for nothing that could come ([`Error::Trap`]).
+    /// The guest fails, or it waits for nothing that could come ([`Error::Paused`]; the stream can still be closed).
     pub async fn resumed(&mut self, direction: Direction) -> Result<()> {
         loop {
             let instance = self.taken.get()?;
@@ -91,11 +97,7 @@ impl Session {
                 return Ok(());
             }
             if instance.abi().calls.is_empty() && instance.events.is_empty() {
-                return Err(Error::Trap {
-                    guest: instance.guest.state().guest.to_string(),
-                    reason: "it paused the stream, and none of its calls is under way that could resume it".into(),
-                    backtrace: Vec::new(),
-                });
+                return Err(Error::Paused { guest: instance.guest.state().guest.to_string() });
             }
             // The guest's own sender is never gone while it lives.
             let Some(event) = instance.events.recv().await else { return Ok(()) };
@@ -167,7 +169,10 @@ impl Session {
         abi.context = ROOT;
         abi.end_calls();
         while instance.events.try_recv().is_ok() {}
-        self.taken.give_back();
+        instance.calls = instance.calls.saturating_add(1);
+        if !instance.is_worn() {
+            self.taken.give_back();
+        }
         Ok(())
     }
 

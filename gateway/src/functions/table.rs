@@ -1,0 +1,187 @@
+//! Who is meant: functions by name, by Layotto's id, by path and method.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Method;
+
+use super::slot::Slot;
+use crate::config::function::service::Aggregation;
+
+/// Finds functions; made anew when the set of them changes.
+#[derive(Default)]
+pub struct Table {
+    names: BTreeMap<String, Arc<Slot>>,
+    /// Several functions with one id take turns.
+    ids: HashMap<String, Group>,
+    /// The longer path is in front, and what is exact before what is not.
+    routes: Vec<Route>,
+    /// Functions that are called by one name, each for its own paths.
+    aggregations: HashMap<String, Vec<Arc<Slot>>>,
+}
+
+#[derive(Default)]
+struct Group {
+    slots: Vec<Arc<Slot>>,
+    next: AtomicUsize,
+}
+
+struct Route {
+    path: String,
+    /// Everything below the path, too.
+    is_prefix: bool,
+    methods: Vec<Method>,
+    slot: Arc<Slot>,
+}
+
+impl Route {
+    fn takes(&self, method: &Method, path: &str) -> bool {
+        let is_path = match path.strip_prefix(self.path.as_str()) {
+            Some("") => true,
+            Some(rest) => self.is_prefix && (rest.starts_with('/') || self.path.is_empty()),
+            None => false,
+        };
+        is_path && (self.methods.is_empty() || self.methods.contains(method))
+    }
+}
+
+impl Table {
+    pub fn new(slots: impl Iterator<Item = Arc<Slot>>, aggregations: &[Aggregation]) -> Self {
+        let mut table = Self::default();
+        for slot in slots {
+            for id in slot.ids() {
+                table.ids.entry(id).or_default().slots.push(slot.clone());
+            }
+            table.routes.extend(routes(&slot));
+            table.names.insert(slot.name().to_owned(), slot);
+        }
+        table.routes.sort_by_key(|route| (route.is_prefix, std::cmp::Reverse(route.path.len())));
+        for Aggregation { name, functions } in aggregations {
+            let members = functions.iter().filter_map(|name| table.names.get(name).cloned()).collect();
+            table.aggregations.insert(name.clone(), members);
+        }
+        table
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.names.values()
+    }
+
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Slot>> {
+        self.names.get(name)
+    }
+
+    /// The function with this id, or name, or of this group of functions.
+    pub fn by_id(&self, id: &str, method: &Method, path: &str) -> Option<&Arc<Slot>> {
+        if let Some(group) = self.ids.get(id) {
+            let turn = group.next.fetch_add(1, Ordering::Relaxed);
+            return group.slots.get(turn % group.slots.len());
+        }
+        if let Some(slot) = self.names.get(id) {
+            return Some(slot);
+        }
+        let members = self.aggregations.get(id)?;
+        let takes = |slot: &&Arc<Slot>| routes(slot).any(|route| route.takes(method, path));
+        members.iter().find(takes)
+    }
+
+    /// Whether [`Table::by_id`] may find something.
+    pub fn has(&self, id: &str) -> bool {
+        self.ids.contains_key(id) || self.names.contains_key(id) || self.aggregations.contains_key(id)
+    }
+
+    /// The function that has asked for such requests.
+    pub fn by_route(&self, method: &Method, path: &str) -> Option<&Arc<Slot>> {
+        self.routes.iter().find(|route| route.takes(method, path)).map(|route| &route.slot)
+    }
+
+    /// The routes in words, for those who have missed them.
+    pub fn describe_routes(&self) -> String {
+        let routes: Vec<String> = self
+            .routes
+            .iter()
+            .map(|route| {
+                let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+                let methods = if methods.is_empty() { "any method".to_owned() } else { methods.join(", ") };
+                let rest = if route.is_prefix { "/..." } else { "" };
+                format!("{methods} {}{rest}", route.path)
+            })
+            .collect();
+        if routes.is_empty() { "there are none".to_owned() } else { routes.join("; ") }
+    }
+
+    /// The ids in words.
+    pub fn describe_ids(&self) -> String {
+        let mut ids: Vec<&str> = self.ids.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        if ids.is_empty() { "there are no functions".to_owned() } else { format!("there are {}", ids.join(", ")) }
+    }
+}
+
+fn routes(slot: &Arc<Slot>) -> impl Iterator<Item = Route> {
+    slot.manifest().triggers.http.iter().map(|trigger| {
+        let given = trigger.path.as_str();
+        let prefix = given.strip_suffix("/...").or_else(|| given.strip_suffix("/*"));
+        let (path, methods) = (prefix.unwrap_or(given).to_owned(), trigger.methods.clone());
+        Route { path, is_prefix: prefix.is_some(), methods, slot: slot.clone() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::function::Function;
+    use crate::config::yaml;
+
+    fn slot(name: &str, spec: &str) -> Arc<Slot> {
+        let text = format!("metadata: {{name: {name}}}\nspec: {{module: a.wasm, {spec}}}\n");
+        Arc::new(Slot::new(Function::read(Path::new("/f/a.yaml"), &yaml::parse(&text).unwrap()).unwrap()))
+    }
+
+    fn name(slot: Option<&Arc<Slot>>) -> &str {
+        slot.map_or("", |slot| slot.name())
+    }
+
+    #[test]
+    fn routes_are_exact_before_they_are_long_before_they_are_short() {
+        let slots = [
+            slot("all", "triggers: [{http: {path: /...}}]"),
+            slot("below", "triggers: [{http: {path: /a/*, method: GET}}]"),
+            slot("exact", "triggers: [{http: {path: /a/b, method: [GET]}}]"),
+        ];
+        let table = Table::new(slots.into_iter(), &[]);
+        for (method, path, expected) in [
+            (Method::GET, "/a/b", "exact"),
+            (Method::GET, "/a/b/c", "below"),
+            (Method::GET, "/a", "below"),
+            (Method::POST, "/a/b", "all"),
+            (Method::GET, "/ab", "all"),
+            (Method::GET, "/", "all"),
+        ] {
+            assert_eq!(name(table.by_route(&method, path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn functions_with_one_id_take_turns_and_groups_choose_by_path() {
+        let slots = [
+            slot("a", "handler: id, triggers: [{http: {path: /a}}]"),
+            slot("b", "handler: id, triggers: [{http: {path: /b}}]"),
+        ];
+        let groups = [Aggregation { name: "both".into(), functions: vec!["a".into(), "b".into()] }];
+        let table = Table::new(slots.into_iter(), &groups);
+        let turn = || name(table.by_id("id", &Method::GET, "/")).to_owned();
+        assert_ne!(turn(), turn());
+        assert_eq!(name(table.by_id("b", &Method::GET, "/")), "b");
+        assert_eq!(name(table.by_id("both", &Method::GET, "/b")), "b");
+        assert!(table.by_id("both", &Method::GET, "/c").is_none());
+        assert!(table.by_id("none", &Method::GET, "/").is_none());
+    }
+}

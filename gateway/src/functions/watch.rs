@@ -1,0 +1,129 @@
+//! Module files that change: the new module is made ready beside the old one, and takes its place when it works.
+//!
+//! Files are looked at a few times a second: that sees what no notification tells (network file systems, links that are
+//! exchanged), and costs next to nothing for the few files that there are. What counts is the content.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::slot::Slot;
+use super::{Changing, Functions, Inner, SCOPE, build};
+
+/// Between two looks. A file that changes from one to the next is still being written.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// What tells that a file may have another content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Mark {
+    /// `None`: there is no such file.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let about = std::fs::metadata(path).ok()?;
+        Some(Self { modified: about.modified().ok(), length: about.len(), inode: about.ino() })
+    }
+}
+
+/// What was seen of one function's file.
+#[derive(Default)]
+struct Seen {
+    /// At the last look.
+    last: Option<Mark>,
+    /// When it was loaded, or refused.
+    settled: Option<Mark>,
+}
+
+impl Functions {
+    /// Watches files as long as there are any.
+    pub(super) fn watch(&self, changing: &mut Changing) {
+        let has_files = changing.slots.values().any(|slot| slot.manifest().module_file().is_some());
+        let is_watching = changing.watcher.as_ref().is_some_and(|watcher| !watcher.is_finished());
+        if has_files && !is_watching {
+            changing.watcher = Some(tokio::spawn(watch(self.downgrade())));
+        }
+    }
+
+    /// One look at the files of all functions.
+    async fn look(&self, seen: &mut HashMap<String, Seen>) {
+        let table = self.table();
+        seen.retain(|name, _| table.by_name(name).is_some());
+        for slot in table.slots() {
+            let Some(path) = slot.manifest().module_file() else { continue };
+            self.measure(slot);
+            let now = Mark::of(path);
+            let seen = seen.entry(slot.name().to_owned()).or_default();
+            let is_quiet = now.is_some() && now == seen.last;
+            seen.last = now;
+            // At the first look the file is the one that was loaded, or something has kept it from being.
+            if is_quiet && now != seen.settled {
+                seen.settled = now;
+                self.refresh(slot, path).await;
+            }
+        }
+    }
+
+    /// Loads the function's file unless it is the module that serves.
+    async fn refresh(&self, slot: &Arc<Slot>, path: &Path) {
+        let name = slot.name();
+        let bytes = match tokio::fs::read(path).await {
+            Ok(bytes) => bytes::Bytes::from(bytes),
+            Err(error) => return slot.failed(format!("{}: {error}", path.display())),
+        };
+        let digest = hex::encode(wasm_host::digest::sha256(&bytes));
+        let old = slot.live();
+        if old.as_ref().is_some_and(|live| live.digest == digest) {
+            return;
+        }
+        let built = build::build_from(self, slot, bytes).await;
+        let metrics = &self.shared().metrics;
+        metrics.function_reloaded(name, built.is_ok());
+        match built {
+            Ok(live) => {
+                let version = live.version;
+                let _changing = self.0.changing.lock().await;
+                // The function may have got another manifest meanwhile, which has seen to its own module.
+                if !self.table().by_name(name).is_some_and(|other| Arc::ptr_eq(other, slot)) {
+                    return;
+                }
+                let is_renamed = old.as_ref().is_none_or(|old| old.id != live.id);
+                slot.put(live);
+                if is_renamed {
+                    self.index(&_changing);
+                }
+                tracing::info!(target: SCOPE, "Function {name} has a new module (version {version}, sha256 {digest})");
+            }
+            Err(error) => {
+                let stays = if old.is_some() { ": the one before stays" } else { "" };
+                tracing::error!(target: SCOPE, "Function {name}: the new module cannot be used{stays}: {error}");
+                slot.failed(error.to_string());
+            }
+        }
+    }
+
+    fn measure(&self, slot: &Slot) {
+        let guests = slot.live().map_or(0, |live| live.function.guests());
+        self.shared().metrics.function_guests(slot.name(), guests);
+    }
+}
+
+async fn watch(inner: std::sync::Weak<Inner>) {
+    let mut seen = HashMap::new();
+    loop {
+        let Some(functions) = Functions::upgrade(&inner) else { return };
+        if functions.0.closing.is_cancelled() {
+            return;
+        }
+        functions.look(&mut seen).await;
+        // Many files are looked at less often: the cost stays what it is for a hundred.
+        let hundreds = u32::try_from(seen.len() / 100).unwrap_or(u32::MAX);
+        drop(functions);
+        tokio::time::sleep(PERIOD.saturating_mul(hundreds.saturating_add(1))).await;
+    }
+}
