@@ -19,6 +19,7 @@ use super::slots::Slots;
 use super::{ClientError, Origin};
 use crate::body::Body;
 use crate::coalesce::Gathered;
+use crate::merged::Merged;
 
 /// Streams on one connection before the next one is opened, as daprd 1.18.
 const MAX_STREAMS: usize = 100;
@@ -190,7 +191,7 @@ impl Http2Pool {
         // A body that goes on beside the response needs somebody who polls it, whoever reads the response or not.
         let upload = upload.map(|upload| tokio::spawn(upload).abort_handle());
         let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok(response.map(|body| Body::stream(Download::new(body, length, upload, lease))))
+        Ok(response.map(|body| Body::stream(Merged::new(Download::new(body, length, upload, lease)))))
     }
 }
 

@@ -11,18 +11,19 @@ use tokio::task::AbortHandle;
 
 use super::ClientError;
 use crate::body::{Body, BodyError};
+use crate::merged::Merged;
 
 /// Sends a body as fast as the other side's window allows. Ends when all of it is sent, or nobody wants the rest.
 pub struct Upload {
     stream: SendStream<Bytes>,
-    body: Body,
+    body: Merged<Body>,
     /// Taken from the body, not yet sent.
     rest: Bytes,
 }
 
 impl Upload {
     pub fn new(stream: SendStream<Bytes>, body: Body) -> Self {
-        Self { stream, body, rest: Bytes::new() }
+        Self { stream, body: Merged::new(body), rest: Bytes::new() }
     }
 
     /// Sends what the window allows of `rest`.

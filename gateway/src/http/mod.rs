@@ -1,10 +1,13 @@
 //! The HTTP front: paths and bodies to operations, replies to answers. It decodes, calls, encodes; nothing else.
 
 use std::borrow::Cow;
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use components::Metadata;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode, request};
 
 use crate::body::{self, Body};
@@ -96,8 +99,7 @@ impl HttpApi {
             Target::BadEscape(text) => return respond::text(StatusCode::BAD_REQUEST, &text),
         };
         let call = Call { runtime, context, parts, body, parameters: found.parameters };
-        // On the heap: the layers outside hold, and move, a pointer in place of the largest of all operations.
-        let mut response = Box::pin(dispatch(found.row.operation, call)).await;
+        let mut response = dispatch(found.row.operation, call).await;
         if response.extensions().get::<Answered>().is_none() {
             response.extensions_mut().insert(Answered::by(found.row));
         }
@@ -105,32 +107,33 @@ impl HttpApi {
     }
 }
 
-/// One line an operation.
+/// One line an operation. Each is on the heap by itself: the largest of them would be as much to move and to hold for
+/// all the others, too.
 async fn dispatch(operation: &str, call: Call) -> Response<Body> {
     if operation == "InvokeService" {
-        return invoke::by_path(call).await;
+        return Box::pin(invoke::by_path(call)).await;
     }
     let runtime = call.runtime.clone();
-    let result = match operation {
-        "PublishEvent" => publish::publish(call).await,
-        "BulkPublishEvent" => publish::bulk(call).await,
-        "GetState" => state::get(call).await,
-        "SaveState" => state::save(call).await,
-        "DeleteState" => state::delete(call).await,
-        "GetBulkState" => state::bulk_get(call).await,
-        "ExecuteStateTransaction" => state::transaction(call).await,
-        "QueryStateAlpha1" => state::query(call).await,
-        "GetSecret" => secrets::get(call).await,
-        "GetBulkSecret" => secrets::bulk(call).await,
-        "InvokeBinding" => bindings::invoke(call).await,
-        "Healthz" => sidecar::health(call),
-        "HealthzOutbound" => sidecar::outbound_health(call),
-        "GetMetadata" => sidecar::metadata(call).await,
-        "PutMetadata" => sidecar::set_metadata(call).await,
-        "Shutdown" => sidecar::shutdown(call),
-        other => absent::answer(other, call).await,
+    let answer: BoxFuture<'_, Result<Response<Body>, ApiError>> = match operation {
+        "PublishEvent" => Box::pin(publish::publish(call)),
+        "BulkPublishEvent" => Box::pin(publish::bulk(call)),
+        "GetState" => Box::pin(state::get(call)),
+        "SaveState" => Box::pin(state::save(call)),
+        "DeleteState" => Box::pin(state::delete(call)),
+        "GetBulkState" => Box::pin(state::bulk_get(call)),
+        "ExecuteStateTransaction" => Box::pin(state::transaction(call)),
+        "QueryStateAlpha1" => Box::pin(state::query(call)),
+        "GetSecret" => Box::pin(secrets::get(call)),
+        "GetBulkSecret" => Box::pin(secrets::bulk(call)),
+        "InvokeBinding" => Box::pin(bindings::invoke(call)),
+        "Healthz" => ready(sidecar::health(call)).boxed(),
+        "HealthzOutbound" => ready(sidecar::outbound_health(call)).boxed(),
+        "GetMetadata" => Box::pin(sidecar::metadata(call)),
+        "PutMetadata" => Box::pin(sidecar::set_metadata(call)),
+        "Shutdown" => ready(sidecar::shutdown(call)).boxed(),
+        other => Box::pin(absent::answer(other, call)),
     };
-    result.unwrap_or_else(|error| {
+    answer.await.unwrap_or_else(|error| {
         runtime.count_error(&error);
         respond::error(&error)
     })
@@ -191,4 +194,28 @@ pub fn canonical_name(name: &str) -> String {
             written
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<O, F: FnOnce(Call) -> O>(_: F) -> usize {
+        std::mem::size_of::<O>()
+    }
+
+    /// What a request holds and moves: an operation that needs more puts its rare parts on the heap.
+    #[test]
+    fn operations_are_small() {
+        for (name, size) in [
+            ("invoke", size(invoke::by_path)),
+            ("publish", size(publish::publish)),
+            ("get state", size(state::get)),
+            ("save state", size(state::save)),
+            ("get secret", size(secrets::get)),
+            ("binding", size(bindings::invoke)),
+        ] {
+            assert!(size <= 4096, "{name} takes {size} bytes");
+        }
+    }
 }

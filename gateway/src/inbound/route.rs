@@ -1,19 +1,14 @@
 //! Where an event goes in the application: routing rules, the first that holds wins (as daprd 1.18).
 
-use std::sync::Arc;
-
-use cel::objects::{Key, Map};
-use cel::{Context, Env, Program, Value};
-
 use crate::blocks::pubsub::envelope::Event;
-use crate::json::Json;
+use crate::expression::{Expression, Outcome, Value, Variable};
 
 /// One rule: a CEL condition over `event` (none always holds), and a path.
 pub struct Rule {
     /// As written; empty for the default.
     pub condition: String,
     pub path: String,
-    program: Option<(Program, Arc<Env>)>,
+    expression: Option<Expression>,
 }
 
 /// What rules are judged by.
@@ -28,24 +23,15 @@ impl Rule {
     /// A condition that does not parse.
     pub fn new(condition: &str, path: &str) -> Result<Self, String> {
         let condition = condition.trim();
-        let program = if condition.is_empty() {
-            None
-        } else {
-            let environment = Arc::new(Env::stdlib());
-            let program = environment.compile(condition).map_err(|error| error.to_string())?;
-            Some((program, environment))
-        };
-        Ok(Self { condition: condition.to_owned(), path: path.to_owned(), program })
+        let expression = if condition.is_empty() { None } else { Some(Expression::compile(condition)?) };
+        Ok(Self { condition: condition.to_owned(), path: path.to_owned(), expression })
     }
 
-    fn holds(&self, subject: &Value) -> Result<bool, String> {
-        let Some((program, environment)) = &self.program else { return Ok(true) };
-        let mut context = Context::with_env(environment.clone());
-        context.add_variable_from_value("event", subject.clone());
-        match program.execute(&context) {
-            Ok(Value::Bool(holds)) => Ok(holds),
-            Ok(_) => Err(format!("the result of match expression {} was not a boolean", self.condition)),
-            Err(error) => Err(error.to_string()),
+    fn holds(&self, event: &Value) -> Result<bool, String> {
+        let Some(expression) = &self.expression else { return Ok(true) };
+        match expression.evaluate(&[("event", event.clone())])? {
+            Outcome::Truth(holds) => Ok(holds),
+            Outcome::Other => Err(format!("the result of match expression {} was not a boolean", self.condition)),
         }
     }
 }
@@ -57,12 +43,12 @@ impl Rule {
 pub fn find<'a>(rules: &'a [Rule], subject: &Subject<'_>) -> Result<Option<&'a str>, String> {
     let mut value = None;
     for rule in rules {
-        if rule.program.is_none() {
+        if rule.expression.is_none() {
             return Ok(Some(&rule.path));
         }
         let value = value.get_or_insert_with(|| match subject {
-            Subject::Event(event) => map(event),
-            Subject::Raw(text) => Value::String(Arc::new((*text).to_owned())),
+            Subject::Event(event) => Variable::Members(event).into(),
+            Subject::Raw(text) => Variable::Text(text).into(),
         });
         if rule.holds(value)? {
             return Ok(Some(&rule.path));
@@ -71,27 +57,10 @@ pub fn find<'a>(rules: &'a [Rule], subject: &Subject<'_>) -> Result<Option<&'a s
     Ok(None)
 }
 
-fn map(members: &Event) -> Value {
-    let entries = members.iter().map(|(name, value)| (Key::from(name.as_str()), cel_value(value))).collect();
-    Value::Map(Map { map: Arc::new(entries) })
-}
-
-/// JSON as CEL sees it in Go: every number is a double.
-fn cel_value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(text) => Value::Float(text.parse().unwrap_or(f64::NAN)),
-        Json::String(text) => Value::String(Arc::new(text.clone())),
-        Json::Array(items) => Value::List(Arc::new(items.iter().map(cel_value).collect())),
-        Json::Object(members) => map(members),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "cel"))]
 mod tests {
     use super::*;
-    use crate::json::parse_whole;
+    use crate::json::{Json, parse_whole};
 
     fn path(rules: &[(&str, &str)], event: &str) -> Result<Option<String>, String> {
         let Ok(Json::Object(event)) = parse_whole(event.as_bytes()) else { panic!("the event is no object") };

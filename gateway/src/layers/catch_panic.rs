@@ -35,7 +35,7 @@ pub struct Caught<S> {
 impl<S: ServeConnection> ServeConnection for Caught<S> {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let method = request.method().clone();
-        let path = request.uri().path().to_owned();
+        let uri = request.uri().clone();
         match AssertUnwindSafe(self.inner.serve(request)).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => {
@@ -44,7 +44,7 @@ impl<S: ServeConnection> ServeConnection for Caught<S> {
                     .copied()
                     .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
                     .unwrap_or("no message");
-                tracing::error!(target: "dapr.runtime", "A call ended in a panic: {method} {path}: {text}");
+                tracing::error!(target: "dapr.runtime", "A call ended in a panic: {method} {}: {text}", uri.path());
                 let error = ApiError::unknown("the sidecar failed to answer this call; its log says why");
                 match self.front {
                     Front::Http => respond::error(&error),

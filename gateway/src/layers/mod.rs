@@ -4,6 +4,7 @@
 //! A layer is a [`tower::Layer`] over [`ServeConnection`]: composed at compile time, so that a stack of them costs no
 //! allocation per layer and request.
 
+mod admission;
 mod api_log;
 mod body_limit;
 mod catch_panic;
@@ -15,6 +16,7 @@ mod token;
 mod trace;
 mod upgrade;
 
+pub use admission::Admission;
 pub use api_log::ApiLog;
 pub use body_limit::BodyLimit;
 pub use catch_panic::CatchPanic;
@@ -22,6 +24,7 @@ pub use cors::Cors;
 pub use header_limit::HeaderLimit;
 pub use metrics::CountRequests;
 pub use pipeline::UserPipeline;
+use token::is_health;
 pub use token::ApiToken;
 pub use trace::{NoTraceHeader, SpanName, Trace};
 pub use upgrade::H2cUpgrade;

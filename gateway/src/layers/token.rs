@@ -55,7 +55,8 @@ fn same(given: &[u8], token: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(given, token).is_ok()
 }
 
-fn is_health(request: &Request<Body>) -> bool {
+/// Whether a request asks after the health of the sidecar.
+pub(super) fn is_health(request: &Request<Body>) -> bool {
     *request.method() == Method::GET
         && matches!(request.uri().path().trim_matches('/'), "v1.0/healthz" | "v1.0/healthz/outbound")
 }

@@ -3,12 +3,12 @@
 use components::Secret;
 use tower::ServiceBuilder;
 
-use super::ServeConnection;
+use super::{Overload, ServeConnection};
 use crate::body::Body;
 use crate::grpc::GrpcApi;
 use crate::http::HttpApi;
 use crate::layers::{
-    ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace, UserPipeline,
+    Admission, ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace, UserPipeline,
 };
 use crate::operation::Front;
 use crate::telemetry::{Metrics, Tracer};
@@ -39,6 +39,7 @@ pub struct Settings {
     pub metrics: Metrics,
     pub tracer: Tracer,
     pub h2c: bool,
+    pub overload: Overload,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +60,12 @@ impl ApiLogSettings {
     }
 }
 
+impl Settings {
+    fn admission(&self, front: Front) -> Admission {
+        Admission { overload: self.overload.clone(), front }
+    }
+}
+
 /// The HTTP API, in the order in which daprd 1.18 has it.
 pub fn http(settings: &Settings, api: HttpApi) -> impl ServeConnection {
     ServiceBuilder::new()
@@ -71,6 +78,8 @@ pub fn http(settings: &Settings, api: HttpApi) -> impl ServeConnection {
         .layer(BodyLimit { limit: settings.max_body_size })
         .layer(Trace { tracer: settings.tracer.clone(), front: Front::Http })
         .layer(CountRequests { metrics: settings.metrics.clone(), front: Front::Http })
+        // What is refused is counted, and costs no more than that.
+        .layer(settings.admission(Front::Http))
         // Before the token: a browser's preflight cannot bring one.
         .layer(settings.cors.clone())
         .layer(ApiToken { token: settings.api_token.clone(), front: Front::Http })
@@ -97,6 +106,7 @@ pub fn grpc(settings: &Settings, api: GrpcApi) -> impl ServeConnection {
         .layer(ApiToken { token: settings.api_token.clone(), front: Front::Grpc })
         .layer(Trace { tracer: settings.tracer.clone(), front: Front::Grpc })
         .layer(CountRequests { metrics: settings.metrics.clone(), front: Front::Grpc })
+        .layer(settings.admission(Front::Grpc))
         .layer(settings.api_log.layer(Front::Grpc))
         .service(api)
 }

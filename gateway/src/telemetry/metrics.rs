@@ -9,6 +9,7 @@ mod family;
 mod function;
 mod grpc;
 mod http;
+mod label_sets;
 mod path;
 mod process;
 mod resiliency;
@@ -75,7 +76,8 @@ impl Metrics {
             Rules::default()
         });
         let latency: Arc<[f64]> = spec.latency_buckets().into();
-        let families = Measure::ALL.iter().map(|measure| Family::new(*measure, &latency, &rules)).collect();
+        let sets = Arc::default();
+        let families = Measure::ALL.iter().map(|measure| Family::new(*measure, &latency, &rules, &sets)).collect();
         Self {
             inner: Some(Arc::new(Inner {
                 app_id: app_id.to_owned(),

@@ -35,6 +35,17 @@ pub fn malformed_bare(message: impl Into<String>) -> ApiError {
     ApiError::new(Category::Common, "ERR_MALFORMED_REQUEST", 400, Code::InvalidArgument, message)
 }
 
+/// Ottavo's own: daprd takes in everything.
+pub fn overloaded() -> ApiError {
+    ApiError::new(
+        Category::Common,
+        "ERR_OVERLOADED",
+        429,
+        Code::ResourceExhausted,
+        "more is asked of this sidecar than its processors can do: ask again later, or give it more of them",
+    )
+}
+
 pub fn health_not_ready(targets: &[&str]) -> ApiError {
     let message = format!("dapr is not ready: [{}]", targets.join(" "));
     ApiError::new(Category::Health, "ERR_HEALTH_NOT_READY", 500, Code::Internal, message)

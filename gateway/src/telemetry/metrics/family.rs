@@ -9,10 +9,11 @@ use arc_swap::ArcSwap;
 
 use super::SCOPE;
 use super::catalog::{Kind, Measure};
+use super::label_sets::LabelSets;
 use super::rules::Rules;
 
 /// How many series one metric may have; further combinations share one with [`OVERFLOW`] in every label.
-pub const SERIES_LIMIT: usize = 2_000;
+pub const SERIES_LIMIT: usize = 1_000;
 /// The label value of what came after the limit.
 pub const OVERFLOW: &str = "overflow";
 
@@ -28,6 +29,8 @@ pub struct Family {
     bounds: Arc<[f64]>,
     /// For labels whose values are rewritten, by position; empty when no rule concerns this metric.
     rules: Vec<Option<super::rules::LabelRule>>,
+    /// The label values that this metric has in common with others.
+    sets: Arc<LabelSets>,
     table: ArcSwap<Table>,
     adding: Mutex<()>,
     warned: AtomicBool,
@@ -35,7 +38,7 @@ pub struct Family {
 
 /// One line of the page, or one histogram.
 pub struct Series {
-    pub labels: Box<[Box<str>]>,
+    pub labels: Arc<[Box<str>]>,
     value: Value,
 }
 
@@ -66,7 +69,7 @@ pub enum Snapshot {
 }
 
 impl Family {
-    pub fn new(measure: Measure, latency: &Arc<[f64]>, rules: &Rules) -> Self {
+    pub fn new(measure: Measure, latency: &Arc<[f64]>, rules: &Rules, sets: &Arc<LabelSets>) -> Self {
         let definition = measure.definition();
         Self {
             measure,
@@ -76,6 +79,7 @@ impl Family {
                 Kind::Counter | Kind::Gauge => Arc::default(),
             },
             rules: rules.for_measure(definition),
+            sets: sets.clone(),
             table: ArcSwap::default(),
             adding: Mutex::new(()),
             warned: AtomicBool::new(false),
@@ -122,7 +126,7 @@ impl Family {
         match find(table, labels) {
             (Some(series), _) => Arc::clone(series),
             (None, slot) => {
-                let series = Arc::new(self.series(labels.values));
+                let series = Arc::new(self.series(labels));
                 let mut grown = table.clone();
                 grown.insert(slot, Arc::clone(&series));
                 self.table.store(Arc::new(grown));
@@ -131,7 +135,7 @@ impl Family {
         }
     }
 
-    fn series(&self, labels: &[&str]) -> Series {
+    fn series(&self, labels: &Labels<'_>) -> Series {
         let value = match self.measure.definition().kind {
             Kind::Counter => Value::Counter(AtomicU64::new(0)),
             Kind::Gauge => Value::Gauge(AtomicI64::new(0)),
@@ -141,7 +145,7 @@ impl Family {
                 sum: AtomicU64::new(0f64.to_bits()),
             }),
         };
-        Series { labels: labels.iter().map(|label| Box::from(*label)).collect(), value }
+        Series { labels: self.sets.share(labels), value }
     }
 
     fn warn_once(&self) {
@@ -185,8 +189,8 @@ impl Hasher for Hashed {
 
 /// Label values in the order of the catalogue, hashed once for all metrics that share them.
 pub struct Labels<'a> {
-    values: &'a [&'a str],
-    hash: u64,
+    pub(super) values: &'a [&'a str],
+    pub(super) hash: u64,
 }
 
 impl<'a> Labels<'a> {
@@ -258,7 +262,7 @@ mod tests {
 
     fn family(measure: Measure) -> Family {
         let bounds: Arc<[f64]> = vec![1.0, 10.0].into();
-        Family::new(measure, &bounds, &Rules::default())
+        Family::new(measure, &bounds, &Rules::default(), &Arc::default())
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn write_families(page: &mut String, families: &[Family]) {
         for series in all {
             let name = definition.name;
             let mut labels = String::new();
-            for (label, value) in definition.labels.iter().zip(&series.labels) {
+            for (label, value) in definition.labels.iter().zip(series.labels.iter()) {
                 if !labels.is_empty() {
                     labels.push(',');
                 }

@@ -1,14 +1,20 @@
 //! Finished spans on their way out: one task collects them and hands batches to every sink.
 
+#[cfg_attr(feature = "trace-export", path = "export/collectors.rs")]
+#[cfg_attr(not(feature = "trace-export"), path = "export/no_collectors.rs")]
+mod collectors;
+#[cfg(feature = "trace-export")]
 mod otlp;
 mod resource;
 mod stdout;
+#[cfg(feature = "trace-export")]
 mod zipkin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
@@ -36,30 +42,27 @@ pub enum ExporterError {
     #[error("the OTLP exporter for {endpoint} could not be made: {reason}; see spec.tracing.otel")]
     Otlp { endpoint: String, reason: String },
     #[error("no HTTP client for tracing: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(String),
+    #[error("this build cannot send spans to {endpoint} ({setting}): use one with the feature `trace-export`")]
+    Absent { setting: &'static str, endpoint: String },
 }
 
 /// A place where spans go.
-pub enum Sink {
-    Stdout,
-    Zipkin(zipkin::Zipkin),
-    Otlp(Box<otlp::Otlp>),
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// The part of `spec.tracing` that it is configured in.
+    fn setting(&self) -> &'static str;
+
+    async fn send(&self, spans: &[Finished]) -> Result<(), String>;
 }
 
 /// The sinks that `spec` names, in daprd's order.
-pub fn sinks(spec: &TracingSpec, resource: Resource, runtime: &Handle) -> Result<Vec<Sink>, ExporterError> {
-    let mut sinks = Vec::new();
+pub fn sinks(spec: &TracingSpec, resource: Resource, runtime: &Handle) -> Result<Vec<Box<dyn Sink>>, ExporterError> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if spec.stdout {
-        sinks.push(Sink::Stdout);
+        sinks.push(Box::new(stdout::Stdout));
     }
-    if !spec.zipkin.endpoint_address.is_empty() {
-        sinks.push(Sink::Zipkin(zipkin::Zipkin::new(&spec.zipkin.endpoint_address, &resource)?));
-    }
-    if !spec.otel.endpoint_address.is_empty() && !spec.otel.protocol.is_empty() {
-        // Connections belong to the runtime that is entered when they are made.
-        let _entered = runtime.enter();
-        sinks.push(Sink::Otlp(Box::new(otlp::Otlp::new(&spec.otel, &resource)?)));
-    }
+    sinks.extend(collectors::collectors(spec, &resource, runtime)?);
     Ok(sinks)
 }
 
@@ -77,7 +80,7 @@ enum Message {
 
 impl Exporter {
     /// Starts the task on `runtime`. It ends when it is closed, or when every `Exporter` is gone.
-    pub fn start(sinks: Vec<Sink>, runtime: &Handle) -> Self {
+    pub fn start(sinks: Vec<Box<dyn Sink>>, runtime: &Handle) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         runtime.spawn(run(sinks, receiver));
         Self { queue, lost: Arc::default() }
@@ -107,7 +110,7 @@ impl Exporter {
     }
 }
 
-async fn run(sinks: Vec<Sink>, mut queue: mpsc::Receiver<Message>) {
+async fn run(sinks: Vec<Box<dyn Sink>>, mut queue: mpsc::Receiver<Message>) {
     let mut batch = Vec::new();
     let mut due = tokio::time::interval(INTERVAL);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -134,19 +137,13 @@ async fn run(sinks: Vec<Sink>, mut queue: mpsc::Receiver<Message>) {
     }
 }
 
-async fn flush(sinks: &[Sink], batch: &mut Vec<Finished>, failed: &mut bool) {
+async fn flush(sinks: &[Box<dyn Sink>], batch: &mut Vec<Finished>, failed: &mut bool) {
     if batch.is_empty() {
         return;
     }
     for sink in sinks {
-        let (name, sent) = match sink {
-            Sink::Stdout => {
-                stdout::write(batch);
-                continue;
-            }
-            Sink::Zipkin(zipkin) => ("zipkin", tokio::time::timeout(TIMEOUT, zipkin.send(batch)).await),
-            Sink::Otlp(otlp) => ("otel", tokio::time::timeout(TIMEOUT, otlp.send(batch)).await),
-        };
+        let name = sink.setting();
+        let sent = tokio::time::timeout(TIMEOUT, sink.send(batch)).await;
         let reason = match sent {
             Ok(Ok(())) => continue,
             Ok(Err(reason)) => reason,
@@ -167,7 +164,7 @@ async fn flush(sinks: &[Sink], batch: &mut Vec<Finished>, failed: &mut bool) {
     batch.clear();
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "trace-export"))]
 mod tests {
     use std::convert::Infallible;
     use std::net::Ipv4Addr;

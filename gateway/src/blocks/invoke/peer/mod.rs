@@ -14,7 +14,7 @@ use tonic::Status;
 use super::call::{AppReply, CallHead};
 use super::replay::Source;
 use crate::client::grpc::Failure;
-use crate::client::http2::{Http2Pool, Keepalive};
+use crate::client::http2::{Http2Pool, Keepalive, Lease};
 use crate::client::{ClientError, Origin};
 use crate::telemetry::trace::SpanContext;
 
@@ -92,24 +92,35 @@ impl Peers {
                 Some(reply) => Ok(reply),
                 None => Err(Status::unavailable(format!("{address} has stopped to relay calls")).into()),
             },
-            IS_DAPRD => stream::call(&pool, lease, app_id, head, source, trace, self.limit).await,
-            // A body that can be sent again is tried with; for any other the question is asked first.
-            _ => {
-                let other = lease.again();
-                let answer = match source {
-                    Source::Kept(_) => relay::call(&pool, lease, head, source, trace).await?,
-                    Source::Once(_) => {
-                        let relays = relay::ask(&pool, lease).await?;
-                        other.learn(if relays { IS_OTTAVO } else { IS_DAPRD });
-                        if relays { relay::call(&pool, other.again(), head, source, trace).await? } else { None }
-                    }
-                };
-                other.learn(if answer.is_some() { IS_OTTAVO } else { IS_DAPRD });
-                match answer {
-                    Some(reply) => Ok(reply),
-                    None => stream::call(&pool, other, app_id, head, source, trace, self.limit).await,
-                }
+            IS_DAPRD => Box::pin(stream::call(&pool, lease, app_id, head, source, trace, self.limit)).await,
+            _ => Box::pin(self.first_call(&pool, lease, app_id, head, source, trace)).await,
+        }
+    }
+
+    /// The first call over a connection: a body that can be sent again is tried with; for any other the question is asked
+    /// first.
+    async fn first_call(
+        &self,
+        pool: &Http2Pool,
+        lease: Lease,
+        app_id: &str,
+        head: &CallHead,
+        source: &Source,
+        trace: Option<&SpanContext>,
+    ) -> Result<AppReply, PeerError> {
+        let other = lease.again();
+        let answer = match source {
+            Source::Kept(_) => relay::call(pool, lease, head, source, trace).await?,
+            Source::Once(_) => {
+                let relays = relay::ask(pool, lease).await?;
+                other.learn(if relays { IS_OTTAVO } else { IS_DAPRD });
+                if relays { relay::call(pool, other.again(), head, source, trace).await? } else { None }
             }
+        };
+        other.learn(if answer.is_some() { IS_OTTAVO } else { IS_DAPRD });
+        match answer {
+            Some(reply) => Ok(reply),
+            None => stream::call(pool, other, app_id, head, source, trace, self.limit).await,
         }
     }
 }

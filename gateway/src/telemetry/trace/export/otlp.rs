@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Request, Response};
@@ -14,7 +15,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLink
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::ClientTlsConfig;
 
-use super::{ExporterError, Resource};
+use super::{ExporterError, Resource, Sink};
 use crate::config::configuration::OtelSpec;
 use crate::config::configuration::tracing::OtelHeader;
 use crate::telemetry::trace::span::{Finished, SpanKind, Status};
@@ -26,6 +27,18 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Otlp {
     exporter: SpanExporter,
     scope: InstrumentationScope,
+}
+
+#[async_trait]
+impl Sink for Otlp {
+    fn setting(&self) -> &'static str {
+        "otel"
+    }
+
+    async fn send(&self, spans: &[Finished]) -> Result<(), String> {
+        let batch = spans.iter().map(|span| self.span(span)).collect();
+        self.exporter.export(batch).await.map_err(|error| error.to_string())
+    }
 }
 
 impl Otlp {
@@ -70,11 +83,6 @@ impl Otlp {
         .map_err(|error| failed(error.to_string()))?;
         exporter.set_resource(&otel_resource(resource));
         Ok(Self { exporter, scope: InstrumentationScope::builder("dapr-diagnostics").build() })
-    }
-
-    pub async fn send(&self, spans: &[Finished]) -> Result<(), String> {
-        let batch = spans.iter().map(|span| self.span(span)).collect();
-        self.exporter.export(batch).await.map_err(|error| error.to_string())
     }
 
     fn span(&self, span: &Finished) -> SpanData {

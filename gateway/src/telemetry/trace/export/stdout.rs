@@ -2,16 +2,27 @@
 
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Local};
 use tracing::info;
 
-use super::SCOPE;
+use super::{SCOPE, Sink};
 use crate::telemetry::trace::span::Finished;
 
 /// Logs each span, in the form of daprd 1.18.
-pub fn write(spans: &[Finished]) {
-    for span in spans {
-        info!(target: SCOPE, "{}", line(span));
+pub struct Stdout;
+
+#[async_trait]
+impl Sink for Stdout {
+    fn setting(&self) -> &'static str {
+        "stdout"
+    }
+
+    async fn send(&self, spans: &[Finished]) -> Result<(), String> {
+        for span in spans {
+            info!(target: SCOPE, "{}", line(span));
+        }
+        Ok(())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::{ExporterError, Resource};
+use super::{ExporterError, Resource, Sink};
 use crate::telemetry::trace::span::{Finished, SpanKind, Status};
 
 /// A collector.
@@ -12,6 +13,24 @@ pub struct Zipkin {
     url: reqwest::Url,
     client: reqwest::Client,
     service_name: String,
+}
+
+#[async_trait]
+impl Sink for Zipkin {
+    fn setting(&self) -> &'static str {
+        "zipkin"
+    }
+
+    async fn send(&self, spans: &[Finished]) -> Result<(), String> {
+        let body: Value = spans.iter().map(|span| self.span(span)).collect();
+        let request = self.client.post(self.url.clone()).header(http::header::CONTENT_TYPE, "application/json");
+        let response = request.body(body.to_string()).send().await.map_err(|error| full_text(&error))?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("the collector answered {}", response.status()))
+        }
+    }
 }
 
 impl Zipkin {
@@ -27,17 +46,6 @@ impl Zipkin {
             client: reqwest::Client::builder().build()?,
             service_name: resource.service_name.clone(),
         })
-    }
-
-    pub async fn send(&self, spans: &[Finished]) -> Result<(), String> {
-        let body: Value = spans.iter().map(|span| self.span(span)).collect();
-        let request = self.client.post(self.url.clone()).header(http::header::CONTENT_TYPE, "application/json");
-        let response = request.body(body.to_string()).send().await.map_err(|error| full_text(&error))?;
-        if response.status().is_success() {
-            Ok(())
-        } else {
-            Err(format!("the collector answered {}", response.status()))
-        }
     }
 
     fn span(&self, span: &Finished) -> Value {
