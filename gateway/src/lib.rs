@@ -14,6 +14,7 @@ pub mod client;
 mod coalesce;
 pub mod config;
 pub mod error;
+mod expression;
 #[cfg(feature = "wasm")]
 pub mod functions;
 pub mod grpc;
@@ -25,6 +26,7 @@ pub mod json;
 pub mod layers;
 pub mod lifecycle;
 pub mod loaded;
+mod merged;
 pub mod operation;
 pub mod pipeline;
 pub mod query;

@@ -207,6 +207,7 @@ impl Generation {
             metrics: self.runtime.shared.metrics.clone(),
             tracer: self.runtime.shared.tracer.clone(),
             h2c: listeners::allows_h2c(flags),
+            overload: process.overload.clone(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
 use crate::cli::run::child::{Child, exit_code};
-use crate::server::{Bound, Http, Reserved, ServeConnection, Swap};
+use crate::server::{Bound, Http, OVERLOAD_DELAY, Overload, Reserved, ServeConnection, Swap};
 use crate::workers::Workers;
 
 mod address;
@@ -68,6 +68,8 @@ pub struct Process {
     pub functions: Swap,
     #[cfg(feature = "wasm")]
     pub functions_admin: Swap,
+    /// Which requests are refused because there are too many.
+    pub overload: Overload,
     /// Turns true when connections must finish.
     pub drain: watch::Sender<bool>,
     /// Requests over the API to end the process.
@@ -306,6 +308,7 @@ async fn prepare(
     components::pluggable::discover(std::path::Path::new(folder), &mut registry)
         .await
         .map_err(|error| error.to_string())?;
+    let overload = flags.environment.non_empty(OVERLOAD_DELAY).map(str::to_owned);
     let process = Process {
         host_address: address::host_address(&flags.environment, &flags.internal_grpc_listen_address),
         internal_port: internal.port(),
@@ -327,6 +330,7 @@ async fn prepare(
         functions: Swap::default(),
         #[cfg(feature = "wasm")]
         functions_admin: Swap::default(),
+        overload: Overload::new(overload.as_deref())?,
         drain: watch::Sender::new(false),
         stop,
         accepting: TaskTracker::new(),
