@@ -21,6 +21,7 @@ mod status;
 mod stream;
 
 pub use function::ProxyFunction;
+pub(crate) use imports::missing;
 pub use host::{NoHost, ProxyHost};
 pub use plugin::ProxyWasm;
 pub use reach::Reach;
