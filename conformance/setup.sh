@@ -17,10 +17,12 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
 fi
 cd "$root" # for its toolchain
-if ! rustup target list --installed | grep -q '^wasm32-wasip2$'; then
-    echo "== Adding the target of the tests' WebAssembly components"
-    rustup target add wasm32-wasip2
-fi
+for target in wasm32-wasip1 wasm32-wasip2; do
+    if ! rustup target list --installed | grep -q "^$target\$"; then
+        echo "== Adding the target $target of the tests' WebAssembly modules"
+        rustup target add "$target"
+    fi
+done
 cargo fetch --quiet --locked --manifest-path "$root/wasm-host/tests/guests/everything/Cargo.toml" --target wasm32-wasip2
 tools="$OTTAVO_TEST_CACHE/tools"
 if ! "$tools/bin/typos" --version 2>/dev/null | grep -q ' 1\.52\.'; then

@@ -36,6 +36,8 @@ fn main() -> ExitCode {
                 }
             }
         }
+        #[cfg(feature = "wasm")]
+        Ok(Command::Function(arguments)) => cli::function::run(*arguments),
         Ok(Command::Wait { http_port }) => {
             // daprd ends with 0 whether the sidecar came up or not.
             cli::wait::until_ready(http_port);

@@ -4,6 +4,8 @@
 //! has subcommands of its own ([`run`]).
 
 pub mod flags;
+#[cfg(feature = "wasm")]
+pub mod function;
 pub mod pflag;
 pub mod run;
 pub mod sidecar;
@@ -27,6 +29,9 @@ pub enum Command {
     Sidecar(Box<Flags>),
     /// Be a sidecar and run an application beside it.
     Run(Box<RunArgs>),
+    /// Do something with a function.
+    #[cfg(feature = "wasm")]
+    Function(Box<function::Arguments>),
     /// Wait until the sidecar at this HTTP port is ready for calls from its application, then end with 0.
     Wait { http_port: u16 },
 }

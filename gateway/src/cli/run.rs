@@ -47,6 +47,9 @@ enum Subcommands {
     /// Run an application with a sidecar beside it
     #[command(after_help = RUN_NOTES)]
     Run(Options),
+    /// Write, build, try and deploy functions (WebAssembly)
+    #[cfg(feature = "wasm")]
+    Function(super::function::Arguments),
     /// Be a sidecar, with daprd's flags (as when called by the name daprd)
     #[command(disable_help_flag = true)]
     Sidecar {
@@ -136,6 +139,8 @@ pub fn parse(words: &[String], environment: &Environment) -> Result<Command, Cli
     })?;
     match cli.command {
         Subcommands::Run(options) => options.into_command(environment),
+        #[cfg(feature = "wasm")]
+        Subcommands::Function(arguments) => Ok(Command::Function(Box::new(arguments))),
         Subcommands::Sidecar { flags } => super::sidecar_command(&flags, environment),
     }
 }
