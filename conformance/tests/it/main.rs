@@ -3,6 +3,7 @@
 mod catalogue;
 mod coverage;
 mod docs;
+mod functions;
 mod golden;
 mod load;
 mod mixed;

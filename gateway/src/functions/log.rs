@@ -23,6 +23,8 @@ impl Log for FunctionLog {
 
     fn write(&self, level: Level, line: &str) {
         let function = &self.function;
+        // What the host says of a guest names it already.
+        let line = line.strip_prefix(function.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);
         match level {
             Level::Trace => tracing::trace!(target: GUEST, "{function}: {line}"),
             Level::Debug => tracing::debug!(target: GUEST, "{function}: {line}"),

@@ -1,0 +1,12 @@
+(module
+  (import "env" "proxy_get_buffer_bytes" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_state" (func $save (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 100) "statestoreevent")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1000))
+  (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+    (drop (call $get (i32.const 0) (i32.const 0) (i32.const 60000) (i32.const 0) (i32.const 4)))
+    (if (call $save (i32.const 100) (i32.const 10) (i32.const 110) (i32.const 5)
+                    (i32.load (i32.const 0)) (i32.load (i32.const 4))) (then unreachable))
+    (i32.const 0)))
