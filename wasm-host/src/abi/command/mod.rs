@@ -68,6 +68,8 @@ impl Command {
         })?;
         let end = match guest.call(&start, ()).await {
             Err(Error::Exit(0)) => Ok(()),
+            // A guest without memory finds out here that there is no room for it.
+            Err(error @ Error::Busy(_)) => return Err(error),
             other => other,
         };
         let wasi = &mut guest.state().wasi;

@@ -45,7 +45,7 @@ pub(super) async fn handle(inner: &Arc<Inner>, caller: &Caller, mut request: Req
         return Err(Error::Contract { guest: guest.to_string(), reason });
     };
     // A guest's request has an authority, whatever came.
-    if request.uri().authority().is_none() && !request.headers().get(HOST).is_some_and(|host| host.to_str().is_ok()) {
+    if request.uri().authority().is_none() && request.headers().get(HOST).is_none_or(|host| host.to_str().is_err()) {
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     }
     let is_head = request.method() == Method::HEAD;
@@ -57,10 +57,17 @@ pub(super) async fn handle(inner: &Arc<Inner>, caller: &Caller, mut request: Req
     let request = http.new_incoming_request(scheme, request.map(|body| incoming(body, None))).map_err(defect)?;
     let out = http.new_response_outparam(sender).map_err(defect)?;
     let mut running = Box::pin(run(inner.clone(), pre.clone(), store, request, out));
+    let mut has_had_its_turn = false;
     let ended = poll_fn(|context| match running.as_mut().poll(context) {
         Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending if !answer.is_empty() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending if answer.is_empty() => Poll::Pending,
+        Poll::Pending if has_had_its_turn => Poll::Ready(None),
+        // Most often it only gave way at a tick, and is about to end.
+        Poll::Pending => {
+            has_had_its_turn = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
     });
     match (ended.await, answer.try_recv()) {
         (Some(Ended { result: Err(error), .. }), _) => Err(error),
