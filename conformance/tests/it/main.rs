@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod coverage;
+mod developer;
 mod docs;
 mod functions;
 mod golden;

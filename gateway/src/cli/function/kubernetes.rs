@@ -72,6 +72,8 @@ fn container(name: &str, image: &str) -> Value {
         "args": [
             "/daprd", "--app-id", name, "--resources-path", "/resources", "--functions-port", PORT.to_string(),
             "--dapr-public-port", PUBLIC_PORT.to_string(),
+            // Other pods reach the function, and nothing of the API.
+            "--dapr-listen-addresses", "0.0.0.0", "--unix-domain-socket", "/tmp",
         ],
         "ports": [{"name": "functions", "containerPort": PORT}, {"name": "metrics", "containerPort": 9090}],
         "readinessProbe": {"httpGet": {"path": "/v1.0/healthz", "port": PUBLIC_PORT}, "periodSeconds": 3},
