@@ -27,7 +27,7 @@ OTTAVO_BIN="$target/release/ottavo" cargo test --locked --workspace --no-fail-fa
 step "Fuzzing, 20 s each"
 conformance/fuzz/run.sh 20
 step "First steps, on embedded defaults"
-deploy/examples/first-steps/run.sh
+OTTAVO_BIN="$target/release/ottavo" deploy/examples/first-steps/run.sh
 step "Two applications in two languages"
 OTTAVO_BIN="$target/release/ottavo" deploy/examples/two-languages/run.sh
 step "The image, under containerd"

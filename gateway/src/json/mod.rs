@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 mod parse;
+mod plain;
 mod typed;
 mod write;
 
@@ -36,7 +37,7 @@ impl Json {
 
     /// Like [`Json::to_text`], with every number as it was written.
     pub fn to_exact_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(512);
         write::write(self, &mut text, str::to_owned);
         text
     }

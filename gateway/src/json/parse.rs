@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Json;
+use super::plain::plain;
 
 /// Nesting that is still read. Go reads 10 000 levels; here each takes stack, of which a thread has 2 MiB, and nobody
 /// nests documents so deep who means well.
@@ -250,8 +251,7 @@ impl Parser<'_> {
                 0..0x20 => return Err(self.invalid("in string literal")),
                 _ => {
                     let rest = &self.text[self.at..];
-                    let ends = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..0x20);
-                    let run = rest.iter().position(ends).unwrap_or(rest.len());
+                    let run = plain(rest, |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20));
                     bytes.extend_from_slice(&rest[..run]);
                     self.at += run;
                 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Json;
+use super::plain::plain;
 
 pub(super) fn write(json: &Json, out: &mut String, number: fn(&str) -> String) {
     match json {
@@ -42,9 +43,9 @@ pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     // What stands for itself is copied in one piece.
-    while let Some(at) = rest.bytes().position(may_need_escape) {
-        let (plain, special) = rest.split_at(at);
-        out.push_str(plain);
+    loop {
+        let (unchanged, special) = rest.split_at(plain(rest.as_bytes(), may_need_escape));
+        out.push_str(unchanged);
         let mut characters = special.chars();
         let Some(character) = characters.next() else { break };
         rest = characters.as_str();
@@ -62,13 +63,12 @@ pub fn escape_into(text: &str, out: &mut String) {
             _ => out.push(character),
         }
     }
-    out.push_str(rest);
     out.push('"');
 }
 
 /// Whether a character that begins with this byte may be written otherwise; the line separators begin with 0xe2.
 fn may_need_escape(byte: u8) -> bool {
-    matches!(byte, 0..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == 0xe2)
 }
 
 /// A number as Go prints it after reading it as a float64, unless that would change its value: daprd loses digits
