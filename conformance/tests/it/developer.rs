@@ -61,22 +61,32 @@ impl Function {
         assert_eq!(self.does(&["invoke", "--path", "/greeter"]), "GET /greeter: call 1\n");
         let answer = self.does(&["invoke", "--path", "/greeter", "--data", "hello", "--include"]);
         assert!(answer.starts_with("HTTP 200 OK\n") && answer.ends_with("\n\nPOST /greeter: call 2\n"), "{answer}");
-        // What is not granted is refused with the line to add.
+        // What is not granted is refused.
         self.edit("function.yaml", "state: [statestore]", "state: ['statestore:read']");
         let refused = self.run(&["invoke"]);
         assert!(!refused.is_success, "{}", refused.output);
+        assert!(refused.errors.contains("the function answered 500"), "{}", refused.errors);
+    }
+
+    /// After [`Function::proves_itself`]: the log has the line to add.
+    fn is_told_what_to_add(&self) {
+        let refused = self.run(&["invoke"]);
         assert!(refused.errors.contains(r#"add `state: ["statestore"]` to its `grants`"#), "{}", refused.errors);
     }
 }
 
 #[test]
 fn rust() {
-    Function::new("rust", "http").proves_itself();
+    let function = Function::new("rust", "http");
+    function.proves_itself();
+    function.is_told_what_to_add();
 }
 
 #[test]
 fn go() {
-    Function::new("go", "http").proves_itself();
+    let function = Function::new("go", "http");
+    function.proves_itself();
+    function.is_told_what_to_add();
 }
 
 #[test]
@@ -86,7 +96,9 @@ fn javascript() {
 
 #[test]
 fn assemblyscript() {
-    Function::new("as", "http").proves_itself();
+    let function = Function::new("as", "http");
+    function.proves_itself();
+    function.is_told_what_to_add();
 }
 
 #[test]
