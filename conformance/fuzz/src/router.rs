@@ -30,7 +30,7 @@ use gateway::lifecycle::loader::Loader;
 use gateway::loaded::Loaded;
 use gateway::resiliency::Policies;
 use gateway::runtime::{Blocks, Runtime};
-use gateway::server::{ServeConnection, Swap, stack};
+use gateway::server::{Overload, ServeConnection, Swap, stack};
 use gateway::telemetry::{Metrics, Tracer};
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
@@ -69,6 +69,7 @@ impl Sidecar {
             metrics: runtime.shared.metrics.clone(),
             tracer: runtime.shared.tracer.clone(),
             h2c: false,
+            overload: Overload::default(),
         };
         // Behind the listeners' own indirection, which hides the type of the stack.
         let stack = Swap::default();
@@ -146,6 +147,7 @@ async fn runtime(stop: mpsc::UnboundedSender<Stop>) -> Runtime {
         app_is_http: true,
         app_token: None,
         app_pipeline: Arc::default(),
+        functions: None,
     };
     let invoke = InvokeBlock::new(shared.clone(), None, Arc::new(Nobody), Vec::new(), settings);
     let ready = Readiness::default;
