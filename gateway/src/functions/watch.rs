@@ -87,7 +87,7 @@ impl Functions {
         match built {
             Ok(live) => {
                 let version = live.version;
-                let _changing = self.0.changing.lock().await;
+                let changing = self.0.changing.lock().await;
                 // The function may have got another manifest meanwhile, which has seen to its own module.
                 if !self.table().by_name(name).is_some_and(|other| Arc::ptr_eq(other, slot)) {
                     return;
@@ -95,7 +95,7 @@ impl Functions {
                 let is_renamed = old.as_ref().is_none_or(|old| old.id != live.id);
                 slot.put(live);
                 if is_renamed {
-                    self.index(&_changing);
+                    self.index(&changing);
                 }
                 tracing::info!(target: SCOPE, "Function {name} has a new module (version {version}, sha256 {digest})");
             }
