@@ -48,7 +48,7 @@ impl LogLayer {
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> tracing::subscriber::Interest {
-        if metadata.is_event() && *metadata.level() <= tracing::Level::DEBUG && self.wants(metadata) {
+        if !metadata.is_span() && *metadata.level() <= tracing::Level::DEBUG && self.wants(metadata) {
             tracing::subscriber::Interest::always()
         } else {
             tracing::subscriber::Interest::never()
@@ -56,7 +56,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
-        metadata.is_event() && *metadata.level() <= tracing::Level::DEBUG && self.wants(metadata)
+        !metadata.is_span() && *metadata.level() <= tracing::Level::DEBUG && self.wants(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -222,6 +222,14 @@ mod tests {
             hostname()
         );
         assert!(line.ends_with(&expected), "{line}");
+    }
+
+    #[test]
+    fn who_asks_whether_a_level_is_written_is_told() {
+        lines(&options(Level::Info), || {
+            assert!(tracing::enabled!(target: "ottavo.function", tracing::Level::WARN));
+            assert!(!tracing::enabled!(target: "ottavo.function", tracing::Level::DEBUG));
+        });
     }
 
     #[test]
