@@ -24,8 +24,8 @@ pub use cors::Cors;
 pub use header_limit::HeaderLimit;
 pub use metrics::CountRequests;
 pub use pipeline::UserPipeline;
-use token::is_health;
 pub use token::ApiToken;
+use token::is_health;
 pub use trace::{NoTraceHeader, SpanName, Trace};
 pub use upgrade::H2cUpgrade;
 

@@ -8,7 +8,8 @@ use crate::body::Body;
 use crate::grpc::GrpcApi;
 use crate::http::HttpApi;
 use crate::layers::{
-    Admission, ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace, UserPipeline,
+    Admission, ApiLog, ApiToken, BodyLimit, CatchPanic, Cors, CountRequests, H2cUpgrade, HeaderLimit, Trace,
+    UserPipeline,
 };
 use crate::operation::Front;
 use crate::telemetry::{Metrics, Tracer};

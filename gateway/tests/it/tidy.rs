@@ -10,7 +10,20 @@ const ORDER: [&[&str]; 6] = [
     &["runtime", "catalog"],
     &["blocks", "inbound"],
     &["resiliency", "app", "pipeline", "loaded", "client"],
-    &["operation", "error", "json", "body", "merged", "query", "sniff", "expression", "telemetry", "config", "workers", "coalesce"],
+    &[
+        "operation",
+        "error",
+        "json",
+        "body",
+        "merged",
+        "query",
+        "sniff",
+        "expression",
+        "telemetry",
+        "config",
+        "workers",
+        "coalesce",
+    ],
 ];
 
 fn group(module: &str) -> Option<usize> {

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn misspelt_fields_are_told_and_taken_out() {
         let mut document =
-            json!({"spec": {"modul": "a", "triggers": [{"htp": {}}], "zzz": 1, "grants": {"State": []}}});
+            json!({"spec": {"modules": "a", "triggers": [{"htp": {}}], "zzz": 1, "grants": {"State": []}}});
         let told = RefCell::new(Vec::new());
         check(&mut document, &DOCUMENT, &|line| told.borrow_mut().push(line.to_owned()));
         let mut told = told.into_inner();
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "nothing reads spec.modul: did you mean 'module'?",
+                "nothing reads spec.modules: did you mean 'module'?",
                 "nothing reads spec.triggers[0].htp: did you mean 'http'?",
                 "nothing reads spec.zzz",
             ]

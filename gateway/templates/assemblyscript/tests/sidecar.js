@@ -70,7 +70,7 @@ export class Sidecar {
         this.#give(this.state.get(`${text(s, sn)}/${text(k, kn)}`) ?? "", place, length),
       proxy_set_state: (s, sn, k, kn, v, vn) => this.state.set(`${text(s, sn)}/${text(k, kn)}`, text(v, vn)) && OK,
       proxy_delete_state: (s, sn, k, kn) => (this.state.delete(`${text(s, sn)}/${text(k, kn)}`), OK),
-      proxy_publish_event: (p, pn, t, tn, d, dn) => this.#call(text(p, pn), text(t, tn), text(d, dn)),
+      proxy_publish_event: (p, pLen, t, tLen, d, dLen) => this.#call(text(p, pLen), text(t, tLen), text(d, dLen)),
       proxy_get_secret: (s, sn, n, nn, place, length) => {
         const secret = this.secrets.get(`${text(s, sn)}/${text(n, nn)}`);
         return this.#give(secret && encode([[text(n, nn), secret]]), place, length);

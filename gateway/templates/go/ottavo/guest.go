@@ -87,38 +87,38 @@ func proxyOnMemoryAllocate(size uint32) pointer {
 
 func getState(store, key string) ([]byte, error) {
 	return taken("GetState", func(place, length pointer) uint32 {
-		s, sn := text(store)
-		k, kn := text(key)
-		return proxyGetState(s, sn, k, kn, place, length)
+		s, sLen := text(store)
+		k, kLen := text(key)
+		return proxyGetState(s, sLen, k, kLen, place, length)
 	})
 }
 
 func setState(store, key string, value []byte) error {
-	s, sn := text(store)
-	k, kn := text(key)
-	v, vn := bytes(value)
-	return done("SetState", proxySetState(s, sn, k, kn, v, vn))
+	s, sLen := text(store)
+	k, kLen := text(key)
+	v, vLen := bytes(value)
+	return done("SetState", proxySetState(s, sLen, k, kLen, v, vLen))
 }
 
 func deleteState(store, key string) error {
-	s, sn := text(store)
-	k, kn := text(key)
-	return done("DeleteState", proxyDeleteState(s, sn, k, kn))
+	s, sLen := text(store)
+	k, kLen := text(key)
+	return done("DeleteState", proxyDeleteState(s, sLen, k, kLen))
 }
 
 func publish(pubsub, topic string, data []byte, contentType string) error {
-	p, pn := text(pubsub)
-	t, tn := text(topic)
-	d, dn := bytes(data)
-	c, cn := text(contentType)
-	return done("Publish", proxyPublishEvent(p, pn, t, tn, d, dn, c, cn, nil, 0))
+	p, pLen := text(pubsub)
+	t, tLen := text(topic)
+	d, dLen := bytes(data)
+	c, cLen := text(contentType)
+	return done("Publish", proxyPublishEvent(p, pLen, t, tLen, d, dLen, c, cLen, nil, 0))
 }
 
 func getSecret(store, name string) (string, error) {
 	secret, err := taken("GetSecret", func(place, length pointer) uint32 {
-		s, sn := text(store)
-		n, nn := text(name)
-		return proxyGetSecret(s, sn, n, nn, place, length)
+		s, sLen := text(store)
+		n, nLen := text(name)
+		return proxyGetSecret(s, sLen, n, nLen, place, length)
 	})
 	if values := decode(secret); err == nil && len(values) > 0 {
 		return values[0][1], nil
@@ -128,19 +128,19 @@ func getSecret(store, name string) (string, error) {
 
 func invoke(id, method string, body []byte) ([]byte, error) {
 	return taken("Invoke", func(place, length pointer) uint32 {
-		i, in := text(id)
-		m, mn := text(method)
-		b, bn := bytes(body)
-		return proxyInvokeService(i, in, m, mn, b, bn, place, length)
+		i, iLen := text(id)
+		m, mLen := text(method)
+		b, bLen := bytes(body)
+		return proxyInvokeService(i, iLen, m, mLen, b, bLen, place, length)
 	})
 }
 
 func bind(name, operation string, data []byte) ([]byte, error) {
 	return taken("Bind", func(place, length pointer) uint32 {
-		n, nn := text(name)
-		o, on := text(operation)
-		d, dn := bytes(data)
-		return proxyInvokeBinding(n, nn, o, on, d, dn, nil, 0, place, length)
+		n, nLen := text(name)
+		o, oLen := text(operation)
+		d, dLen := bytes(data)
+		return proxyInvokeBinding(n, nLen, o, oLen, d, dLen, nil, 0, place, length)
 	})
 }
 

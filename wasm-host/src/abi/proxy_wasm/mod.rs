@@ -21,8 +21,8 @@ mod status;
 mod stream;
 
 pub use function::ProxyFunction;
-pub(crate) use imports::missing;
 pub use host::{NoHost, ProxyHost};
+pub(crate) use imports::missing;
 pub use plugin::ProxyWasm;
 pub use reach::Reach;
 pub use services::{Metric, MetricKind, Services};
