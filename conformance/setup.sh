@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 export OTTAVO_TEST_CACHE="${OTTAVO_TEST_CACHE:-$root/target/test-cache}"
 mkdir -p "$OTTAVO_TEST_CACHE"
 missing=
-for pair in redis-server:redis-server etcd:etcd-server sqlite3:sqlite3 umoci:umoci containerd:containerd runc:runc curl:curl strace:strace valgrind:valgrind; do
+for pair in redis-server:redis-server etcd:etcd-server sqlite3:sqlite3 umoci:umoci containerd:containerd runc:runc curl:curl strace:strace valgrind:valgrind wat2wasm:wabt; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ]; then

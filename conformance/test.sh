@@ -28,6 +28,8 @@ step "Fuzzing, 20 s each"
 conformance/fuzz/run.sh 20
 step "First steps, on embedded defaults"
 OTTAVO_BIN="$target/release/ottavo" deploy/examples/first-steps/run.sh
+step "Two functions"
+OTTAVO_BIN="$target/release/ottavo" deploy/examples/functions/run.sh
 step "Two applications in two languages"
 OTTAVO_BIN="$target/release/ottavo" deploy/examples/two-languages/run.sh
 step "The image, under containerd"
