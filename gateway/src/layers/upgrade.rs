@@ -23,6 +23,7 @@ use tower::Layer;
 
 use super::ServeConnection;
 use crate::body::Body;
+use crate::server::upgraded;
 
 const SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// The fixed text that opens a client's side of HTTP/2.
@@ -50,7 +51,7 @@ pub struct Upgrading<S> {
 }
 
 impl<S: ServeConnection> ServeConnection for Upgrading<S> {
-    async fn serve(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
         if !self.enabled || !asks(&request) {
             return self.inner.serve(request).await;
         }
@@ -60,11 +61,13 @@ impl<S: ServeConnection> ServeConnection for Upgrading<S> {
             return response;
         }
         let headers = headers_frame(&request);
-        let upgraded = hyper::upgrade::on(&mut request);
+        let Some(upgraded) = upgraded::take(&request) else {
+            return self.inner.serve(request).await;
+        };
         let service = self.inner.clone();
         tokio::spawn(async move {
             let Ok(io) = upgraded.await else { return };
-            let io = TokioIo::new(Spliced::new(TokioIo::new(io), headers));
+            let io = TokioIo::new(Spliced::new(io, headers));
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.serve(request.map(Body::from)).await) }

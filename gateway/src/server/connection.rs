@@ -1,33 +1,21 @@
 //! Accepting connections and serving them on the workers, until told to drain.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Context;
+use std::future::Future;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::Bound;
+use super::prefixed::Prefixed;
+use super::{Bound, http1, http2};
 use crate::body::Body;
-use crate::coalesce::Gathered;
 use crate::workers::Workers;
 
 /// How long a new connection may take to send the head of its first request, as daprd 1.18. Later ones may be idle for
 /// as long as they like: a client that sends on a connection just as it is closed cannot know what became of the request.
 pub const FIRST_HEAD: Duration = Duration::from_secs(10);
-
-/// hyper's smallest buffer for a header block.
-const MIN_HEADER_BUFFER: usize = 8192;
 
 /// Which protocols a listener speaks, and within which limits.
 #[derive(Debug, Clone)]
@@ -114,105 +102,41 @@ async fn accept_one(bound: &Bound) -> std::io::Result<Accepted> {
     }
 }
 
-async fn serve_io<I, S>(io: I, http: Http, service: S, drain: watch::Receiver<bool>)
+/// Serves a connection with whichever protocol it begins with.
+async fn serve_io<I, S>(io: I, http: Http, service: S, mut drain: watch::Receiver<bool>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: ServeConnection,
 {
-    if http.with_http1 {
-        // An answer of HTTP/1.1 is one write already.
-        return serve_connection(io, |_| (), http, service, drain).await;
-    }
-    let io = Gathered::new(io);
-    let owner = io.clone();
-    serve_connection(io, move |context| owner.poll_write_out(context), http, service, drain).await;
-}
-
-/// `settle` is called after each poll of the connection.
-async fn serve_connection<I, S>(
-    io: I,
-    settle: impl Fn(&mut Context<'_>),
-    http: Http,
-    service: S,
-    mut drain: watch::Receiver<bool>,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: ServeConnection,
-{
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // hyper's counts idle time between requests, too.
-        .header_read_timeout(None)
-        .half_close(true)
-        // Without `pipeline_flush`: it keeps answers back as long as there are unread bytes, so that one broken request
-        // would end the connection without the answers before it, and without its own.
-        .max_buf_size(http.header_buffer.max(MIN_HEADER_BUFFER));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(None)
-        .max_header_list_size(u32::try_from(http.header_buffer).unwrap_or(u32::MAX))
-        .adaptive_window(true);
-    // gRPC servers send no date, and what stands in a trailers-only answer reads as metadata.
-    builder.http2().auto_date_header(http.with_http1);
-    if http.keepalive {
-        builder.http2().keep_alive_interval(Duration::from_secs(10)).keep_alive_timeout(Duration::from_secs(5));
-    }
-    let builder = match (http.with_http1, http.with_http2) {
-        (false, _) => builder.http2_only(),
-        (true, false) => builder.http1_only(),
-        (true, true) => builder,
-    };
-    // A connection with HTTP/2 alone is watched by its pings.
-    let has_begun = Arc::new(AtomicBool::new(!http.with_http1));
-    let beginning = has_begun.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        beginning.store(true, Ordering::Relaxed);
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.serve(request.map(Body::from)).await) }
-    });
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-    let mut connection = pin!(connection);
-    let late = async {
-        tokio::time::sleep(http.first_head).await;
-        if has_begun.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
+    let mut io = Prefixed::new(io);
+    let is_http2 = match (http.with_http1, http.with_http2) {
+        (false, _) => true,
+        (true, false) => false,
+        (true, true) => {
+            // What is not decided by then never was a request.
+            tokio::select! {
+                biased;
+                begins = tokio::time::timeout(http.first_head, io.begins_with(http2::PREFACE)) => match begins {
+                    Ok(Ok(is_http2)) => is_http2,
+                    Ok(Err(_)) | Err(_) => return,
+                },
+                () = async { drop(drain.wait_for(|draining| *draining).await) } => return,
+            }
         }
     };
-    let outcome = tokio::select! {
-        // In this order, which needs no random number for each wake-up.
-        biased;
-        outcome = moving(connection.as_mut(), &settle) => outcome,
-        () = late => {
-            tracing::debug!(target: "dapr.runtime", "A connection sent no request in {:?}", http.first_head);
-            return;
-        }
-        // The guard that it gives must not live on while the connection ends.
-        () = async { drop(drain.wait_for(|draining| *draining).await) } => {
-            connection.as_mut().graceful_shutdown();
-            moving(connection.as_mut(), &settle).await
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(target: "dapr.runtime", "A connection ended early: {error}");
+    // Boxed, since the one is much larger than the other, which there may be thousands of.
+    match is_http2 {
+        true => Box::pin(http2::serve(io, &http, service, drain)).await,
+        false => http1::serve(io, http, service, drain).await,
     }
-}
-
-/// Polls a connection, and settles after each poll.
-async fn moving<C: Future>(mut connection: Pin<&mut C>, settle: &impl Fn(&mut Context<'_>)) -> C::Output {
-    poll_fn(|context| {
-        let outcome = connection.as_mut().poll(context);
-        settle(context);
-        outcome
-    })
-    .await
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Why nothing listens.
@@ -135,6 +136,27 @@ pub fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     Ok(Bound::Unix(listener, RemoveOnDrop(path.to_owned())))
 }
 
+/// The same for a socket that only this user can connect to. Its folder is made when there is none.
+pub fn bind_private_unix(path: &Path) -> Result<Bound, ListenError> {
+    let failed = |source| ListenError::Unix { path: path.display().to_string(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    }
+    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let bind = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // The file gets the socket's mode: there is no moment at which others could connect.
+        nix::sys::stat::fchmod(&socket, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        socket.listen(128)?;
+        UnixListener::from_std(socket.into())
+    };
+    Ok(Bound::Unix(bind().map_err(failed)?, RemoveOnDrop(path.to_owned())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +166,21 @@ mod tests {
         let first = bind_tcp("127.0.0.1", 0).await.unwrap();
         let error = bind_once("127.0.0.1", first.port()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn a_private_socket_is_this_users_alone_and_takes_the_place_of_a_dead_one() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/admin.sock");
+        let bound = bind_private_unix(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let taken = bind_private_unix(&path).err().unwrap().to_string();
+        assert!(taken.contains("admin.sock"), "{taken}");
+        drop(bound);
+        assert!(!path.exists());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        bind_private_unix(&path).unwrap();
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -51,9 +51,37 @@ enum Value {
 /// Counts by bucket (not cumulative), and the sum of the values.
 struct Histogram {
     bounds: Arc<[f64]>,
-    buckets: Box<[AtomicU64]>,
+    /// Neighbours together, made when one of them counts: most series have seen only some of their buckets.
+    buckets: Box<[OnceLock<Box<Neighbours>>]>,
     /// Bits of an `f64`.
     sum: AtomicU64,
+}
+
+/// How many buckets are made at once.
+const NEIGHBOURS: usize = 8;
+
+type Neighbours = [AtomicU64; NEIGHBOURS];
+
+impl Histogram {
+    fn new(bounds: &Arc<[f64]>) -> Self {
+        let chunks = (bounds.len() + 1).div_ceil(NEIGHBOURS);
+        Self {
+            bounds: bounds.clone(),
+            buckets: std::iter::repeat_with(OnceLock::new).take(chunks).collect(),
+            sum: AtomicU64::new(0f64.to_bits()),
+        }
+    }
+
+    fn count(&self, bucket: usize) {
+        let chunk = self.buckets[bucket / NEIGHBOURS].get_or_init(Box::default);
+        chunk[bucket % NEIGHBOURS].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Of each bucket in turn.
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        let all = (0..=self.bounds.len()).map(|bucket| (bucket / NEIGHBOURS, bucket % NEIGHBOURS));
+        all.map(|(chunk, place)| self.buckets[chunk].get().map_or(0, |chunk| chunk[place].load(Ordering::Relaxed)))
+    }
 }
 
 /// What a series shows at one moment.
@@ -139,11 +167,7 @@ impl Family {
         let value = match self.measure.definition().kind {
             Kind::Counter => Value::Counter(AtomicU64::new(0)),
             Kind::Gauge => Value::Gauge(AtomicI64::new(0)),
-            Kind::Latency | Kind::Fixed(_) => Value::Histogram(Histogram {
-                bounds: self.bounds.clone(),
-                buckets: std::iter::repeat_with(AtomicU64::default).take(self.bounds.len() + 1).collect(),
-                sum: AtomicU64::new(0f64.to_bits()),
-            }),
+            Kind::Latency | Kind::Fixed(_) => Value::Histogram(Histogram::new(&self.bounds)),
         };
         Series { labels: self.sets.share(labels), value }
     }
@@ -229,8 +253,7 @@ impl Series {
     pub fn observe(&self, value: f64) {
         if let Value::Histogram(histogram) = &self.value {
             // As OpenCensus: a bound belongs to the bucket above it.
-            let bucket = histogram.bounds.partition_point(|bound| *bound <= value);
-            histogram.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+            histogram.count(histogram.bounds.partition_point(|bound| *bound <= value));
             let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
             // The closure always gives a new value, so the update cannot fail.
             let _ = histogram.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
@@ -244,8 +267,8 @@ impl Series {
             Value::Histogram(histogram) => {
                 let mut count = 0;
                 let mut buckets = Vec::with_capacity(histogram.bounds.len());
-                for (index, bucket) in histogram.buckets.iter().enumerate() {
-                    count += bucket.load(Ordering::Relaxed);
+                for (index, counted) in histogram.counts().enumerate() {
+                    count += counted;
                     if let Some(bound) = histogram.bounds.get(index) {
                         buckets.push((*bound, count));
                     }
