@@ -106,12 +106,21 @@ fn save_item(key: String, value: Bytes, etag: Option<String>, metadata: Metadata
     SaveItem { key, value: Value::Bytes(value), sent: None, options: options(etag.as_ref()), etag, metadata }
 }
 
+/// A key that is not there yet.
+fn new_item(key: String, value: Bytes, metadata: Metadata) -> SaveItem {
+    SaveItem { options: first_write(), ..save_item(key, value, None, metadata) }
+}
+
 /// An ETag is meant: only its own value is changed.
 fn options(etag: Option<&String>) -> Options {
     match etag {
-        Some(_) => Options { concurrency: state::Concurrency::FirstWrite, ..Options::default() },
+        Some(_) => first_write(),
         None => Options::default(),
     }
+}
+
+fn first_write() -> Options {
+    Options { concurrency: state::Concurrency::FirstWrite, ..Options::default() }
 }
 
 #[async_trait]
@@ -141,6 +150,7 @@ impl Sidecar for Guest {
                 StateChange::Set { key, value, etag, metadata } => {
                     TransactionOp::Upsert(save_item(key, value, etag, metadata))
                 }
+                StateChange::Create { key, value, metadata } => TransactionOp::Upsert(new_item(key, value, metadata)),
                 StateChange::Delete { key, etag, metadata } => {
                     TransactionOp::Delete(DeleteItem { key, options: options(etag.as_ref()), etag, metadata })
                 }
@@ -156,6 +166,10 @@ impl Sidecar for Guest {
             let outcome = match change {
                 StateChange::Set { key, value, etag, metadata } => {
                     let items = vec![save_item(key, value, etag, metadata)];
+                    runtime.call(&context, SaveState { store: store.to_owned(), items }).await
+                }
+                StateChange::Create { key, value, metadata } => {
+                    let items = vec![new_item(key, value, metadata)];
                     runtime.call(&context, SaveState { store: store.to_owned(), items }).await
                 }
                 StateChange::Delete { key, etag, metadata } => {

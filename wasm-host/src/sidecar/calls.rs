@@ -36,6 +36,8 @@ pub struct StateItem {
 pub enum StateChange {
     /// With an ETag only when it is the value's.
     Set { key: String, value: Bytes, etag: Option<String>, metadata: Metadata },
+    /// Only when there is no such key (the store's first-write concurrency without an ETag).
+    Create { key: String, value: Bytes, metadata: Metadata },
     /// With an ETag only when it is the value's.
     Delete { key: String, etag: Option<String>, metadata: Metadata },
 }

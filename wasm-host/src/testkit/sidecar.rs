@@ -89,14 +89,18 @@ impl Inner {
 
     /// Whether an ETag is the value's; `None` fits any.
     fn fits(&self, store: &str, change: &StateChange) -> bool {
-        let (StateChange::Set { key, etag, .. } | StateChange::Delete { key, etag, .. }) = change;
+        let found = |key: &String| self.state.get(&(store.to_owned(), key.clone()));
+        let (key, etag) = match change {
+            StateChange::Create { key, .. } => return found(key).is_none(),
+            StateChange::Set { key, etag, .. } | StateChange::Delete { key, etag, .. } => (key, etag),
+        };
         let Some(etag) = etag else { return true };
-        self.state.get(&(store.to_owned(), key.clone())).is_some_and(|(_, version)| version.to_string() == *etag)
+        found(key).is_some_and(|(_, version)| version.to_string() == *etag)
     }
 
     fn change(&mut self, store: &str, change: StateChange) {
         match change {
-            StateChange::Set { key, value, .. } => self.set(store, key, value),
+            StateChange::Set { key, value, .. } | StateChange::Create { key, value, .. } => self.set(store, key, value),
             StateChange::Delete { key, .. } => {
                 self.state.remove(&(store.to_owned(), key));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::Resource;
 
 use super::bindings::imports::wasi::keyvalue::atomics;
-use super::keyvalue::{Bucket, Error, failed, set};
+use super::keyvalue::{Bucket, Error, create, failed, set};
 use super::link::Link;
 use super::state::State;
 use crate::sidecar::{CallError, StateItem};
@@ -90,20 +90,27 @@ async fn increment(link: &Link, store: &str, key: &str, delta: i64) -> Result<i6
 /// # Errors
 /// [`CallError::Conflict`]: something has.
 async fn swap(link: &Link, store: &str, key: &str, item: Option<StateItem>, value: Vec<u8>) -> Result<(), CallError> {
-    let etag = match item {
-        Some(StateItem { etag: Some(etag), .. }) => Some(etag),
+    match item {
+        Some(StateItem { etag: Some(etag), .. }) => {
+            link.change(store, vec![set(key.to_owned(), value, Some(etag))]).await
+        }
         Some(StateItem { etag: None, .. }) => {
-            return Err(CallError::Failed(format!(
-                "the state store '{store}' has no ETags: it cannot change a value safely"
-            )));
+            Err(CallError::Failed(format!("the state store '{store}' has no ETags: it cannot change a value safely")))
         }
-        // There is no ETag for "not there yet": who comes between this and the change is overwritten.
-        None if link.read(store, key).await?.is_some() => {
-            return Err(CallError::Conflict(format!("'{key}' in '{store}' is there by now")));
+        None => {
+            let is_there = || CallError::Conflict(format!("'{key}' in '{store}' is there by now"));
+            // Redis, as in daprd, creates over what was not created so: therefore it is looked at once more.
+            if link.read(store, key).await?.is_some() {
+                return Err(is_there());
+            }
+            let outcome = link.change(store, vec![create(key.to_owned(), value)]).await;
+            match outcome {
+                // Not every store says that this is why.
+                Err(CallError::Failed(_)) if link.read(store, key).await?.is_some() => Err(is_there()),
+                outcome => outcome,
+            }
         }
-        None => None,
-    };
-    link.change(store, vec![set(key.to_owned(), value, etag)]).await
+    }
 }
 
 /// A number as text, also as a JSON text.

@@ -46,6 +46,10 @@ pub(super) fn set(key: String, value: impl Into<Bytes>, etag: Option<String>) ->
     StateChange::Set { key, value: value.into(), etag, metadata: Metadata::default() }
 }
 
+pub(super) fn create(key: String, value: impl Into<Bytes>) -> StateChange {
+    StateChange::Create { key, value: value.into(), metadata: Metadata::default() }
+}
+
 fn delete(key: String) -> StateChange {
     StateChange::Delete { key, etag: None, metadata: Metadata::default() }
 }

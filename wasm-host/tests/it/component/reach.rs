@@ -17,7 +17,7 @@ use wasm_host::sidecar::{Binding, CallError, Caller, Event, Granted, Grants, Sid
 use wasm_host::{Engine, Error, Function, Handlers, Limits};
 
 use super::guest::{settings, text};
-use super::rust::everything;
+use super::rust::{events, everything};
 use crate::guest::{Lines, engine};
 
 /// A sidecar of one state store that counts versions, and of everything else once.
@@ -79,13 +79,27 @@ impl Sidecar for World {
                 StateChange::Set { key, etag, .. } | StateChange::Delete { key, etag, .. } => {
                     (key.clone(), etag.clone())
                 }
+                StateChange::Create { key, .. } => {
+                    let mut rivals = self.rivals.lock().unwrap();
+                    if *rivals > 0 {
+                        *rivals -= 1;
+                        state.insert(key.clone(), ("5".into(), 1));
+                    }
+                    if state.contains_key(key) {
+                        // As Redis, whose error does not say that it is a conflict.
+                        return Err(CallError::Failed("it was written with first-write concurrency".into()));
+                    }
+                    (key.clone(), None)
+                }
             };
             let version = state.get(&key).map(|(_, version)| *version);
             if etag.is_some_and(|etag| version.map(|version| version.to_string()) != Some(etag)) {
                 return Err(CallError::Conflict("possible etag mismatch".into()));
             }
             match change {
-                StateChange::Set { value, .. } => state.insert(key, (value, version.unwrap_or(0) + 1)),
+                StateChange::Set { value, .. } | StateChange::Create { value, .. } => {
+                    state.insert(key, (value, version.unwrap_or(0) + 1))
+                }
                 StateChange::Delete { .. } => state.remove(&key),
             };
         }
@@ -188,6 +202,9 @@ async fn an_increment_begins_anew_when_somebody_else_was_faster() {
     assert_eq!(guest.get("/increment/orders/n/1").await, "101");
     guest.get("/set/orders/word/one").await;
     assert!(guest.fails("/increment/orders/word/1").await.contains("no whole number"));
+    // Another one creates the key at the same moment: neither change is lost.
+    *guest.world.rivals.lock().unwrap() = 1;
+    assert_eq!(guest.get("/increment/orders/fresh/1").await, "6");
     *guest.world.rivals.lock().unwrap() = 1000;
     assert!(guest.fails("/increment/orders/n/1").await.contains("in a row"));
 }
@@ -304,4 +321,26 @@ async fn messages_are_taken_dropped_or_asked_for_again() {
     assert_eq!(guest.tell(r#"{"data":"retry"}"#).await.unwrap(), Outcome::Retry);
     assert!(guest.log.take().iter().any(|(level, line)| *level == Level::Warn && line.contains("not now")));
     assert!(matches!(guest.tell(r#"{"data":"trap"}"#).await, Err(Error::Trap { .. })));
+}
+
+/// What the guest of `ottavo:runtime/event-handler` says, and what it wrote.
+#[tokio::test]
+async fn an_event_handler_says_what_becomes_of_a_message() {
+    let engine = engine();
+    let module = engine.module("events", events()).await.unwrap();
+    assert_eq!(module.handlers(), Handlers { events: true, ..Handlers::default() });
+    let (settings, log) = settings(Arc::new(World::default()), Limits::default());
+    let function = Component::new(&engine, &module, settings).unwrap();
+    let tell = async |word: &str| {
+        let envelope = format!(r#"{{"data":"{word}"}}"#);
+        let message = Message { pubsub: "p".into(), topic: "t".into(), path: "/x".into(), envelope: envelope.into() };
+        function.handle_event(&Caller::new("events"), message).await
+    };
+    for (word, outcome) in [("fine", Outcome::Success), ("retry", Outcome::Retry), ("drop", Outcome::Drop)] {
+        assert_eq!(tell(word).await.unwrap(), outcome, "{word}");
+    }
+    assert!(matches!(tell("trap").await, Err(Error::Trap { .. })));
+    let lines = log.take();
+    assert!(lines.iter().any(|(_, line)| line.contains(r#"p t /x {"data":"retry"}"#)), "{lines:?}");
+    assert_eq!(engine.live_guests(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! The guest `tests/guests/everything`, built once for all tests.
+//! The guests of `tests/guests`, each built once for all tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,17 +6,30 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-/// Its bytes. It is built at the first use, outside of the workspace.
+/// The guest that reaches everything. It is built at the first use, outside of the workspace.
 ///
 /// # Panics
 /// The target `wasm32-wasip2` is not installed, or the guest does not compile.
 pub fn everything() -> Bytes {
     static BYTES: OnceLock<Bytes> = OnceLock::new();
-    BYTES.get_or_init(|| std::fs::read(build()).expect("what was built").into()).clone()
+    BYTES.get_or_init(|| built("everything")).clone()
 }
 
-fn build() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/everything");
+/// The guest that takes messages with an explicit outcome.
+///
+/// # Panics
+/// As [`everything`].
+pub fn events() -> Bytes {
+    static BYTES: OnceLock<Bytes> = OnceLock::new();
+    BYTES.get_or_init(|| built("events")).clone()
+}
+
+fn built(name: &str) -> Bytes {
+    std::fs::read(build(name)).expect("what was built").into()
+}
+
+fn build(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(name);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--manifest-path"])
@@ -32,5 +45,5 @@ fn build() -> PathBuf {
         "the guest does not build; is its target there (rustup target add wasm32-wasip2)?\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    target.join("wasm32-wasip2/release/everything.wasm")
+    target.join("wasm32-wasip2/release").join(format!("{name}.wasm"))
 }
