@@ -11,9 +11,10 @@ use crate::cache::Cache;
 use crate::digest::{Digest, sha256};
 use crate::error::{Error, Result};
 use crate::kind::{Layer, check_header};
-use crate::module::{Code, Module};
+use crate::module::{Code, Compiled, Module};
 use crate::settings::{LARGEST_MEMORY, Settings};
 use crate::ticker::{Running, Ticker};
+use crate::turns::Turns;
 
 /// Memory that a freed slot of the pool keeps, so that the next guest there does not begin with page faults.
 const KEPT: usize = 128 << 10;
@@ -28,6 +29,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     wasm: wasmtime::Engine,
     ticker: Ticker,
+    /// Whose turn it is among guests that compute for long.
+    turns: Turns,
     settings: Settings,
     cache: Option<Cache>,
     /// One compilation at a time: it takes a core, and the gateway has other work.
@@ -52,15 +55,17 @@ impl Engine {
             other => other.map_err(failed)?,
         };
         let cache = settings.cache.as_deref().map(|folder| Cache::open(folder, &wasm)).transpose()?;
-        let weak = wasm.weak();
+        let turns = Turns::default();
+        let (weak, next) = (wasm.weak(), turns.clone());
         let ticker = Ticker::start(settings.tick, move || {
             if let Some(engine) = weak.upgrade() {
                 engine.increment_epoch();
             }
+            next.tick();
         });
         let ticker = ticker.map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
         let (compiling, modules) = (Semaphore::new(1), Mutex::default());
-        Ok(Self(Arc::new(Inner { wasm, ticker, settings, cache, compiling, modules })))
+        Ok(Self(Arc::new(Inner { wasm, ticker, turns, settings, cache, compiling, modules })))
     }
 
     /// Compiles a module or a component, or takes it from the cache; off the caller's thread.
@@ -91,6 +96,10 @@ impl Engine {
         &self.0.settings
     }
 
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
     pub(crate) fn running(&self) -> Running {
         self.0.ticker.running()
     }
@@ -104,20 +113,20 @@ impl Inner {
             return Ok(module);
         }
         let kept = self.cache.as_ref().and_then(|cache| cache.load(&digest));
-        let module = match kept.and_then(|code| deserialize(&self.wasm, layer, &code)) {
-            Some(module) => module,
+        let compiled = match kept.and_then(|code| deserialize(&self.wasm, layer, &code)) {
+            Some(compiled) => compiled,
             None => {
-                let module = Code::compile(&self.wasm, layer, bytes).map_err(|error| format!("{error:#}"))?;
+                let compiled = Compiled::of(&self.wasm, layer, bytes).map_err(|error| format!("{error:#}"))?;
                 if let Some(cache) = &self.cache {
-                    match module.serialize() {
+                    match compiled.serialize() {
                         Ok(code) => cache.store(&digest, &code),
                         Err(error) => tracing::warn!("A compiled module cannot be kept: {error:#}"),
                     }
                 }
-                module
+                compiled
             }
         };
-        let module = Arc::new(module);
+        let module = Arc::new(Code::from(compiled));
         let mut modules = modules();
         modules.retain(|_, module| module.strong_count() > 0);
         modules.insert(digest, Arc::downgrade(&module));
@@ -125,8 +134,8 @@ impl Inner {
     }
 }
 
-impl Code {
-    fn compile(engine: &wasmtime::Engine, layer: Layer, bytes: &[u8]) -> wasmtime::Result<Self> {
+impl Compiled {
+    fn of(engine: &wasmtime::Engine, layer: Layer, bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok(match layer {
             Layer::Module => Self::Module(wasmtime::Module::from_binary(engine, bytes)?),
             Layer::Component => Self::Component(Component::from_binary(engine, bytes)?),
@@ -141,12 +150,12 @@ impl Code {
     }
 }
 
-fn deserialize(engine: &wasmtime::Engine, layer: Layer, code: &[u8]) -> Option<Code> {
-    // SAFETY: the bytes are the output of `Code::serialize`: the cache gives only what it has signed itself with a key
+fn deserialize(engine: &wasmtime::Engine, layer: Layer, code: &[u8]) -> Option<Compiled> {
+    // SAFETY: the bytes are the output of `Compiled::serialize`: the cache gives only what it has signed itself with a key
     // that no other user can read, and for an engine of the same settings. A module in place of a component is refused.
     let found = match layer {
-        Layer::Module => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Code::Module),
-        Layer::Component => unsafe { Component::deserialize(engine, code) }.map(Code::Component),
+        Layer::Module => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Compiled::Module),
+        Layer::Component => unsafe { Component::deserialize(engine, code) }.map(Compiled::Component),
     };
     match found {
         Ok(module) => Some(module),

@@ -2,6 +2,8 @@
 //!
 //! Who runs functions (the gateway, a command, a test) knows this trait alone. Each kind of guest implements it once.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -70,6 +72,11 @@ pub trait Function: Send + Sync {
     /// The guest that does it has failed.
     async fn run(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Lets guests go that nobody has called for `idle`, but for those that are kept in any case.
+    fn trim(&self, idle: Duration) {
+        let _ = idle;
     }
 
     /// Guests that are alive now.

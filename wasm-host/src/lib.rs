@@ -30,6 +30,7 @@ mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod ticker;
+mod turns;
 mod wasi;
 
 pub use abi::component::Handlers;

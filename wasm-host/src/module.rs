@@ -1,6 +1,8 @@
 //! A compiled module with its name.
 
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::Component;
 use wasmtime::{ExternType, InstancePre, Linker, UnknownImportError};
@@ -16,10 +18,40 @@ pub struct Module {
     code: Arc<Code>,
 }
 
+/// Compiled code, shared by all modules of the same bytes.
+pub(crate) struct Code {
+    pub layer: Compiled,
+    /// Its imports as they were resolved, by the type of the guests: what a hundred functions have in common is done once.
+    linked: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+}
+
 /// What the compiler makes of the two layers of the binary format.
-pub(crate) enum Code {
+pub(crate) enum Compiled {
     Module(wasmtime::Module),
     Component(Component),
+}
+
+impl From<Compiled> for Code {
+    fn from(layer: Compiled) -> Self {
+        Self { layer, linked: Mutex::default() }
+    }
+}
+
+impl Code {
+    /// What was linked before for guests of this type, or what `link` gives, which is kept.
+    fn linked<P>(&self, link: impl FnOnce() -> Result<P>) -> Result<P>
+    where
+        P: Any + Clone + Send + Sync,
+    {
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = linked.get(&TypeId::of::<P>()).and_then(|known| known.downcast_ref::<P>());
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let made = link()?;
+        linked.insert(TypeId::of::<P>(), Box::new(made.clone()));
+        Ok(made)
+    }
 }
 
 impl Module {
@@ -34,26 +66,26 @@ impl Module {
 
     /// What it is, judged by its exports.
     pub fn kind(&self) -> Option<Kind> {
-        match &*self.code {
-            Code::Module(module) => Kind::of(module),
-            Code::Component(_) => Some(Kind::Component),
+        match &self.code.layer {
+            Compiled::Module(module) => Kind::of(module),
+            Compiled::Component(_) => Some(Kind::Component),
         }
     }
 
     /// What a component can be asked to do; nothing for the other kinds.
     pub fn handlers(&self) -> Handlers {
-        match &*self.code {
-            Code::Module(_) => Handlers::default(),
-            Code::Component(component) => Handlers::of(component),
+        match &self.code.layer {
+            Compiled::Module(_) => Handlers::default(),
+            Compiled::Component(component) => Handlers::of(component),
         }
     }
 
     /// # Errors
     /// [`Error::Compile`]: it is a component.
     pub(crate) fn core(&self) -> Result<&wasmtime::Module> {
-        match &*self.code {
-            Code::Module(module) => Ok(module),
-            Code::Component(_) => Err(self.wrong_layer(
+        match &self.code.layer {
+            Compiled::Module(module) => Ok(module),
+            Compiled::Component(_) => Err(self.wrong_layer(
                 "this is a component of the component model; here a core module is needed (target wasm32-wasip1, not wasm32-wasip2)",
             )),
         }
@@ -62,11 +94,11 @@ impl Module {
     /// # Errors
     /// [`Error::Compile`]: it is a core module.
     pub(crate) fn component(&self) -> Result<&Component> {
-        match &*self.code {
-            Code::Module(_) => Err(self.wrong_layer(
+        match &self.code.layer {
+            Compiled::Module(_) => Err(self.wrong_layer(
                 "this is a core module; here a component of the component model is needed (target wasm32-wasip2, not wasm32-wasip1)",
             )),
-            Code::Component(component) => Ok(component),
+            Compiled::Component(component) => Ok(component),
         }
     }
 
@@ -74,24 +106,46 @@ impl Module {
         Error::Compile { guest: self.name.to_string(), reason: reason.to_owned() }
     }
 
-    /// Resolves the imports, once for all guests of this module.
+    /// Resolves the imports, once for all guests of these bytes. `linker` gives the functions of the kind, if they are
+    /// needed: the same in each call.
     ///
     /// # Errors
-    /// [`Error::Link`] with the first import that `linker` does not have, or has with another type.
-    pub(crate) fn link<T: 'static>(&self, kind: Kind, linker: &Linker<T>) -> Result<InstancePre<T>> {
-        linker.instantiate_pre(self.core()?).map_err(|error| {
-            let guest = self.name.to_string();
-            match error.downcast_ref::<UnknownImportError>() {
-                Some(unknown) => Error::Link {
-                    guest,
-                    kind: kind.guests(),
-                    module: unknown.module().to_owned(),
-                    name: unknown.name().to_owned(),
-                    hint: hint(unknown.module()),
-                },
-                None => Error::Contract { guest, reason: format!("{error:#}") },
-            }
+    /// [`Error::Link`] with the first import that the linker does not have, or has with another type.
+    pub(crate) fn link<T: 'static>(
+        &self,
+        kind: Kind,
+        linker: impl FnOnce() -> wasmtime::Result<Linker<T>>,
+    ) -> Result<InstancePre<T>> {
+        let module = self.core()?;
+        self.code.linked(|| {
+            let linker = linker().map_err(|error| Error::Engine(error.to_string()))?;
+            linker.instantiate_pre(module).map_err(|error| self.unlinked(kind, &error))
         })
+    }
+
+    /// The same for a component, whose imports `link` resolves.
+    ///
+    /// # Errors
+    /// Those of `link`.
+    pub(crate) fn link_component<P>(&self, link: impl FnOnce() -> Result<P>) -> Result<P>
+    where
+        P: Any + Clone + Send + Sync,
+    {
+        self.code.linked(link)
+    }
+
+    fn unlinked(&self, kind: Kind, error: &wasmtime::Error) -> Error {
+        let guest = self.name.to_string();
+        match error.downcast_ref::<UnknownImportError>() {
+            Some(unknown) => Error::Link {
+                guest,
+                kind: kind.guests(),
+                module: unknown.module().to_owned(),
+                name: unknown.name().to_owned(),
+                hint: hint(unknown.module()),
+            },
+            None => Error::Contract { guest, reason: format!("{error:#}") },
+        }
     }
 
     /// # Errors

@@ -99,6 +99,17 @@ impl<G: Send> Pool<G> {
         self.idle().len()
     }
 
+    /// Lets guests go that have waited for `idle`, but for [`PoolSettings::least`].
+    pub fn trim(&self, idle: Duration) {
+        let mut waiting = self.idle();
+        let spare = waiting.len().saturating_sub(self.settings.least);
+        let old = waiting.iter().take(spare).take_while(|(_, since)| since.elapsed() >= idle).count();
+        let old: Vec<_> = waiting.drain(..old).collect();
+        // What a guest leaves behind takes its time: others may use the pool meanwhile.
+        drop(waiting);
+        drop(old);
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<(G, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,6 +174,18 @@ mod tests {
         assert!(error.is_busy() && error.to_string().contains("poolSize"), "{error}");
         let (waiting, ()) = tokio::join!(pool.take("x", async || Ok(2)), async { first.give_back() });
         assert_eq!(*waiting.unwrap().get().unwrap(), 1);
+    }
+
+    #[test]
+    fn guests_are_let_go_but_for_the_least() {
+        let pool = pool(PoolSettings { least: 1, ..PoolSettings::default() });
+        for guest in 0..3 {
+            pool.add(guest);
+        }
+        pool.trim(Duration::from_secs(60));
+        assert_eq!(pool.waiting(), 3);
+        pool.trim(Duration::ZERO);
+        assert_eq!(pool.waiting(), 1);
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ impl<T: Send + 'static> Guest<T> {
         wasi: Wasi,
         abi: T,
     ) -> Result<Self> {
-        let meter = Meter::new(limits, engine.settings().tick);
+        let meter = Meter::new(limits, engine.settings(), engine.turns());
         let mut store = Store::new(engine.wasm(), State { abi, wasi, guest, memory: None, meter });
         bound(&mut store);
         begin(engine, &mut store)?;

@@ -36,6 +36,32 @@ async fn an_endless_loop_is_stopped_and_others_run_meanwhile_on_the_same_thread(
 }
 
 #[tokio::test]
+async fn other_work_waits_for_one_of_many_endless_loops_at_a_time() {
+    const LOOPS: u32 = 16;
+    let tick = Duration::from_millis(5);
+    let engine = Engine::new(Settings { instances: LOOPS, tick, ..Settings::default() }).unwrap();
+    let mut loops = tokio::task::JoinSet::new();
+    for _ in 0..LOOPS {
+        let engine = engine.clone();
+        let limits = Limits { time: Duration::from_secs(60), ..Limits::default() };
+        loops.spawn(async move { end(&engine, LOOP, limits).await });
+    }
+    while engine.live_guests() != Some(LOOPS.into()) {
+        tokio::task::yield_now().await;
+    }
+    let mut waits = Vec::new();
+    for _ in 0..41 {
+        let begin = Instant::now();
+        tokio::task::yield_now().await;
+        waits.push(begin.elapsed());
+    }
+    waits.sort();
+    // Where all of them were in the way, it would be a tick of each.
+    assert!(waits[20] < tick * LOOPS / 2, "{waits:?}");
+    assert!(loops.try_join_next().is_none(), "none of them has ended");
+}
+
+#[tokio::test]
 async fn waiting_costs_no_time_but_has_a_limit_of_its_own() {
     // poll_oneoff with one subscription: the monotonic clock, 10 seconds.
     let text = r#"(module

@@ -44,9 +44,11 @@ impl Command {
     /// [`Error::Contract`] without a `_start`, [`Error::Link`] for imports that are not WASI preview 1.
     pub fn new(engine: &Engine, module: Module, limits: Limits, is_strict: bool) -> Result<Self> {
         module.expect_function("_start", &[] as &[Type], &[])?;
-        let mut linker = Linker::new(engine.wasm());
-        wasi::add(&mut linker).map_err(|error| Error::Engine(error.to_string()))?;
-        let pre = module.link(Kind::Command, &linker)?;
+        let pre = module.link(Kind::Command, || {
+            let mut linker = Linker::new(engine.wasm());
+            wasi::add(&mut linker)?;
+            Ok(linker)
+        })?;
         Ok(Self { engine: engine.clone(), module, pre, limits, is_strict })
     }
 

@@ -87,9 +87,11 @@ impl Component {
             guest: guest.to_string(),
             reason: format!("the component {guest}: {error:#}"),
         };
-        let mut linker = Linker::new(engine.wasm());
-        add(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
-        let pre = linker.instantiate_pre(component).map_err(contract)?;
+        let pre = module.link_component(|| {
+            let mut linker = Linker::new(engine.wasm());
+            add(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
+            linker.instantiate_pre(component).map_err(contract)
+        })?;
         let http = handlers.http.then(|| ProxyPre::new(pre.clone())).transpose().map_err(contract)?;
         let messages = handlers.messages.then(|| MessagesPre::new(pre.clone())).transpose().map_err(contract)?;
         let events = handlers.events.then(|| EventsPre::new(pre)).transpose().map_err(contract)?;

@@ -60,7 +60,7 @@ impl State {
             output,
             errors,
             guest: guest.clone(),
-            meter: Meter::of_component(settings.limits, engine.settings().tick),
+            meter: Meter::of_component(settings.limits, engine.settings(), engine.turns()),
             _alive: inner.alive.clone(),
         };
         let mut store = Store::new(engine.wasm(), state);

@@ -92,9 +92,11 @@ impl HttpWasm {
             let reason = "guest doesn't export memory[memory]".into();
             return Err(Error::Contract { guest: module.name().to_string(), reason });
         }
-        let mut linker = Linker::new(engine.wasm());
-        add(&mut linker).map_err(|error| Error::Engine(error.to_string()))?;
-        let pre = module.link(Kind::HttpWasm, &linker)?;
+        let pre = module.link(Kind::HttpWasm, || {
+            let mut linker = Linker::new(engine.wasm());
+            add(&mut linker)?;
+            Ok(linker)
+        })?;
         let pool = Arc::new(Pool::new(settings.pool));
         let handler = Self { engine: engine.clone(), module, pre, settings, pool };
         handler.pool.add(handler.start().await?);

@@ -52,7 +52,7 @@ pub(super) enum Call {
 
 /// A guest's side of the ABI.
 pub(super) struct Abi {
-    pub settings: ProxySettings,
+    pub settings: Arc<ProxySettings>,
     pub caller: Arc<host::Caller>,
     /// Only the log may be used: the guest starts, or it is asked for memory.
     pub is_restricted: bool,
@@ -77,7 +77,7 @@ pub(super) struct Abi {
 }
 
 impl Abi {
-    pub fn new(settings: ProxySettings, guest: &str, events: mpsc::Sender<Event>) -> Self {
+    pub fn new(settings: Arc<ProxySettings>, guest: &str, events: mpsc::Sender<Event>) -> Self {
         let (guest, plugin) = (guest.to_owned(), settings.plugin.clone());
         let caller = Arc::new(host::Caller { guest, plugin, depth: 0, trace: None });
         Self {

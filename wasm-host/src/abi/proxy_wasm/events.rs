@@ -57,7 +57,7 @@ async fn grpc(instance: &mut Instance, call: u32, event: GrpcEvent) -> Result<()
 
 async fn within<P>(instance: &mut Instance, window: Window, name: &'static str, parameters: P) -> Result<()>
 where
-    P: wasmtime::WasmParams + Sync,
+    P: wasmtime::WasmParams + Sync + 'static,
 {
     instance.abi().window = window;
     instance.call_in::<P, ()>(ROOT, name, parameters).await?;

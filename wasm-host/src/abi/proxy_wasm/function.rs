@@ -88,6 +88,10 @@ impl Function for ProxyFunction {
         self.plugin.run_root().await
     }
 
+    fn trim(&self, idle: Duration) {
+        self.plugin.trim(idle);
+    }
+
     fn guests(&self) -> usize {
         self.plugin.guests()
     }

@@ -130,6 +130,12 @@ pub trait ProxyHost: Send + Sync {
         false
     }
 
+    /// What would let requests go to `upstream` that [`ProxyHost::has_upstream`] does not know, for the log.
+    fn missing_upstream(&self, upstream: &str) -> Option<String> {
+        let _ = upstream;
+        None
+    }
+
     /// Sends a request; only to what [`ProxyHost::has_upstream`] knows. The timeout is seen to.
     async fn http_call(&self, caller: &Caller, call: HttpCall) -> Result<HttpReply, CallError> {
         let _ = caller;

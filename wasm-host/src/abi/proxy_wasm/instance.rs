@@ -1,6 +1,8 @@
 //! A living guest, its start, and its callbacks.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wasmtime::{InstancePre, TypedFunc, WasmParams, WasmResults};
@@ -28,8 +30,8 @@ pub(super) struct Instance {
     pub calls: u32,
     /// Bytes of its memory when it was ready for its first stream.
     first_size: usize,
-    /// Callbacks by name, as they were looked up. `None`: the guest does not have it.
-    callbacks: HashMap<&'static str, Option<wasmtime::Func>>,
+    /// Callbacks by name and by the type with which they were looked up, each a `TypedFunc`. `None`: the guest has none.
+    callbacks: HashMap<(&'static str, TypeId), Option<Box<dyn Any + Send + Sync>>>,
 }
 
 impl Instance {
@@ -42,7 +44,7 @@ impl Instance {
         module: &Module,
         version: Version,
         pre: &InstancePre<State<Abi>>,
-        settings: &ProxySettings,
+        settings: &Arc<ProxySettings>,
     ) -> Result<Self> {
         let (sender, events) = mpsc::channel(WAITING);
         let abi = Abi::new(settings.clone(), module.name(), sender);
@@ -87,6 +89,12 @@ impl Instance {
         self.calls >= pool.calls || self.size().saturating_sub(self.first_size) > pool.growth
     }
 
+    /// Whether it waits for something that comes without a stream.
+    pub fn has_work(&mut self) -> bool {
+        let abi = self.abi();
+        abi.tick != 0 || !abi.queues.is_empty() || !abi.calls.is_empty()
+    }
+
     async fn initialize(&mut self) -> Result<()> {
         if self.call_if_there::<(), ()>("_initialize", ()).await?.is_some() {
             // C++ modules keep their `main` beside it.
@@ -104,23 +112,24 @@ impl Instance {
     /// Calls what the guest exports as `name`; `None` when it exports nothing of this name and signature.
     pub async fn call_if_there<P, R>(&mut self, name: &'static str, parameters: P) -> Result<Option<R>>
     where
-        P: WasmParams + Sync,
-        R: WasmResults + Sync,
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
     {
-        let store = &mut self.guest.store;
-        let instance = self.guest.instance;
-        let found = self.callbacks.entry(name).or_insert_with(|| instance.get_func(store, name));
-        let Some(function) = found else { return Ok(None) };
-        let typed: std::result::Result<TypedFunc<P, R>, _> = function.typed(&self.guest.store);
-        let Ok(typed) = typed else { return Ok(None) };
+        let (store, instance) = (&mut self.guest.store, self.guest.instance);
+        let found = self.callbacks.entry((name, TypeId::of::<TypedFunc<P, R>>())).or_insert_with(|| {
+            let found = instance.get_typed_func::<P, R>(store, name).ok();
+            found.map(|function| Box::new(function) as Box<dyn Any + Send + Sync>)
+        });
+        let typed = found.as_ref().and_then(|found| found.downcast_ref::<TypedFunc<P, R>>());
+        let Some(typed) = typed.cloned() else { return Ok(None) };
         self.guest.call(&typed, parameters).await.map(Some)
     }
 
     /// Calls back in a context.
     pub async fn call_in<P, R>(&mut self, context: u32, name: &'static str, parameters: P) -> Result<Option<R>>
     where
-        P: WasmParams + Sync,
-        R: WasmResults + Sync,
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
     {
         self.guest.state().abi.context = context;
         self.call_if_there(name, parameters).await

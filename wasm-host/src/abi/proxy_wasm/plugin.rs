@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use wasmtime::{InstancePre, Linker};
 
@@ -28,7 +29,9 @@ pub struct ProxyWasm {
     module: Module,
     version: Version,
     pre: InstancePre<State<Abi>>,
-    settings: ProxySettings,
+    settings: Arc<ProxySettings>,
+    /// Whether a guest waits for something when it has started: ticks, queues, its own calls.
+    has_work: bool,
     pool: Arc<Pool<Instance>>,
     next_stream: AtomicU32,
 }
@@ -46,16 +49,20 @@ impl ProxyWasm {
             guest: module.name().to_string(),
             reason: format!("guest exports none of {}", Version::ALL.map(|(marker, _)| marker).join(", ")),
         })?;
-        let mut linker = Linker::new(engine.wasm());
-        let failed = |error: wasmtime::Error| Error::Engine(error.to_string());
-        wasi::add(&mut linker).map_err(failed)?;
-        imports::add(&mut linker).map_err(failed)?;
-        let pre = module.link(Kind::ProxyWasm, &linker)?;
+        let pre = module.link(Kind::ProxyWasm, || {
+            let mut linker = Linker::new(engine.wasm());
+            wasi::add(&mut linker)?;
+            imports::add(&mut linker)?;
+            Ok(linker)
+        })?;
         let pool = Arc::new(Pool::new(settings.pool));
-        let next_stream = AtomicU32::new(ROOT + 1);
-        let plugin = Self { engine: engine.clone(), module, version: *version, pre, settings, pool, next_stream };
+        let (next_stream, settings) = (AtomicU32::new(ROOT + 1), Arc::new(settings));
+        let engine = engine.clone();
+        let mut plugin = Self { engine, module, version: *version, pre, settings, has_work: false, pool, next_stream };
         for _ in 0..plugin.settings.pool.least.max(1) {
-            plugin.pool.add(plugin.start().await?);
+            let mut guest = plugin.start().await?;
+            plugin.has_work |= guest.has_work();
+            plugin.pool.add(guest);
         }
         Ok(plugin)
     }
@@ -89,6 +96,9 @@ impl ProxyWasm {
     /// # Errors
     /// As [`ProxyWasm::open`].
     pub async fn id(&self) -> Result<Option<String>> {
+        if !self.has_id() {
+            return Ok(None);
+        }
         let mut taken = self.pool.take(self.module.name(), || self.start()).await?;
         let instance = taken.get()?;
         instance.abi().window = Window::Data(Vec::new());
@@ -104,7 +114,15 @@ impl ProxyWasm {
     /// # Errors
     /// The guest failed; the caller decides when to try again.
     pub async fn run_root(&self) -> Result<()> {
+        if !self.has_work {
+            return Ok(());
+        }
         root::run(self.start().await?).await
+    }
+
+    /// Lets guests go that no stream has had for `idle`, but for those of [`crate::PoolSettings::least`].
+    pub fn trim(&self, idle: Duration) {
+        self.pool.trim(idle);
     }
 
     /// Guests that are alive now.

@@ -123,6 +123,17 @@ impl ProxyHost for Reach {
         }
     }
 
+    fn missing_upstream(&self, upstream: &str) -> Option<String> {
+        let missing = match upstream.strip_prefix(SERVICE) {
+            Some(id) => self.grants.missing_invoke(id, ""),
+            None if upstream.contains("://") => {
+                self.grants.missing_host(&upstream.trim_end_matches('/').to_lowercase())
+            }
+            None => self.grants.missing_host(&format!("https://{}", upstream.to_lowercase())),
+        };
+        missing.map(|grant| format!("add `{grant}` to its `grants`"))
+    }
+
     async fn http_call(&self, caller: &Caller, call: HttpCall) -> Result<HttpReply, CallError> {
         let HttpCall { upstream, headers, body, .. } = call;
         let caller = as_function(caller);
@@ -220,6 +231,10 @@ mod tests {
         for other in ["dapr:bank", "example.com", "http://api.example.com", "dapr:shopping"] {
             assert!(!reach.has_upstream(&caller, other), "{other}");
         }
+        let missing = |upstream| reach.missing_upstream(upstream).unwrap_or_default();
+        assert_eq!(missing("dapr:bank"), "add `invoke: [\"bank\"]` to its `grants`");
+        assert_eq!(missing("Example.com"), "add `hosts: [\"https://example.com\"]` to its `grants`");
+        assert_eq!(missing("http://api.example.com/"), "add `hosts: [\"http://api.example.com\"]` to its `grants`");
     }
 
     #[test]

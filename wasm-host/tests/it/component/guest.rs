@@ -33,72 +33,8 @@ pub fn component(world: &str, module: &str) -> Bytes {
 /// its body, `$write` (address and length), `$finish`, and `$read`, which puts a piece of the request's body at `$piece`
 /// and gives its length, 0 at the end.
 pub fn http_guest(handle: &str) -> Bytes {
-    component(
-        "import wasi:http/types@0.2.0; export wasi:http/incoming-handler@0.2.0;",
-        &format!(
-            r#"(module
-  (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
-  (import "wasi:http/types@0.2.0" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
-  (import "wasi:http/types@0.2.0" "[method]outgoing-response.body" (func $response_body (param i32 i32)))
-  (import "wasi:http/types@0.2.0" "[method]outgoing-body.write" (func $body_write (param i32 i32)))
-  (import "wasi:http/types@0.2.0" "[static]outgoing-body.finish" (func $body_finish (param i32 i32 i32 i32)))
-  (import "wasi:http/types@0.2.0" "[static]response-outparam.set"
-    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
-  (import "wasi:http/types@0.2.0" "[method]incoming-request.consume" (func $consume (param i32 i32)))
-  (import "wasi:http/types@0.2.0" "[method]incoming-body.stream" (func $body_stream (param i32 i32)))
-  (import "wasi:http/types@0.2.0" "[resource-drop]outgoing-body" (func $drop_body (param i32)))
-  (import "wasi:io/streams@0.2.0" "[resource-drop]output-stream" (func $drop_stream (param i32)))
-  (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
-    (func $stream_write (param i32 i32 i32 i32)))
-  (import "wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $stream_read (param i32 i64 i32)))
-  (memory (export "memory") 2)
-  (data (i32.const 1024) "hello")
-  (global $request (mut i32) (i32.const 0))
-  (global $out (mut i32) (i32.const 0))
-  (global $body (mut i32) (i32.const 0))
-  (global $stream (mut i32) (i32.const 0))
-  (global $input (mut i32) (i32.const -1))
-  (global $piece (mut i32) (i32.const 0))
-  (global $passed (mut i64) (i64.const 0))
-  ;; Pieces that are read lie one over the other: no test needs two.
-  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
-  (func $ok (param $place i32) (if (i32.load8_u (local.get $place)) (then unreachable)))
-  (func $answer
-    (local $response i32)
-    (local.set $response (call $response (call $fields)))
-    (call $response_body (local.get $response) (i32.const 0))
-    (call $ok (i32.const 0))
-    (global.set $body (i32.load (i32.const 4)))
-    (call $set (global.get $out) (i32.const 0) (local.get $response)
-      (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
-    (call $body_write (global.get $body) (i32.const 0))
-    (call $ok (i32.const 0))
-    (global.set $stream (i32.load (i32.const 4))))
-  (func $write (param $address i32) (param $length i32)
-    (call $stream_write (global.get $stream) (local.get $address) (local.get $length) (i32.const 0))
-    (call $ok (i32.const 0)))
-  (func $finish
-    (call $drop_stream (global.get $stream))
-    (call $body_finish (global.get $body) (i32.const 0) (i32.const 0) (i32.const 0))
-    (call $ok (i32.const 0)))
-  (func $read (result i32)
-    (if (i32.eq (global.get $input) (i32.const -1)) (then
-      (call $consume (global.get $request) (i32.const 0))
-      (call $ok (i32.const 0))
-      (call $body_stream (i32.load (i32.const 4)) (i32.const 0))
-      (call $ok (i32.const 0))
-      (global.set $input (i32.load (i32.const 4)))))
-    (call $stream_read (global.get $input) (i64.const 4096) (i32.const 0))
-    (if (i32.load8_u (i32.const 0)) (then (return (i32.const 0))))
-    (global.set $piece (i32.load (i32.const 4)))
-    (i32.load (i32.const 8)))
-  (func (export "wasi:http/incoming-handler@0.2.0#handle") (param i32 i32)
-    (local $count i32)
-    (global.set $request (local.get 0))
-    (global.set $out (local.get 1))
-    {handle}))"#
-        ),
-    )
+    let module = include_str!("../../guests/http.wat").replace(";; HANDLE", handle);
+    component("import wasi:http/types@0.2.0; export wasi:http/incoming-handler@0.2.0;", &module)
 }
 
 /// Nothing to call.

@@ -98,7 +98,9 @@ pub(super) fn upstream_at(caller: &mut Host<'_>, pointer: u32, length: u32, refu
     let upstream = get_text(caller, pointer, length)?;
     let abi = &caller.data().abi;
     if !abi.settings.host.has_upstream(&abi.caller, &upstream) {
-        let line = format!("{}: the upstream '{upstream}' is not granted", caller.data().guest);
+        let missing = abi.settings.host.missing_upstream(&upstream).map(|missing| format!(": {missing}"));
+        let missing = missing.unwrap_or_default();
+        let line = format!("{}: the upstream '{upstream}' is not granted{missing}", caller.data().guest);
         abi.settings.log.write(crate::log::Level::Warn, &line);
         return Err(refusal.into());
     }
