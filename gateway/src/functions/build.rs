@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use wasm_host::abi::component::{Component, ComponentSettings};
 use wasm_host::abi::proxy_wasm::{ProxyFunction, ProxySettings, ProxyWasm, Reach};
 use wasm_host::digest::sha256;
@@ -19,7 +20,7 @@ use crate::config::function::Function as Manifest;
 use crate::guest::Watched;
 
 /// A guest that nobody has called for this long makes room.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// Between a failure of a function's own timers and the next try.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,21 +30,63 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The module cannot be had, is another than the pinned one, cannot be compiled or linked, or its guest does not start.
 pub(super) async fn build(functions: &Functions, slot: &Arc<Slot>) -> Result<Live, Error> {
-    let bytes = Source::parse(&slot.manifest().module)?.bytes().await?;
-    build_from(functions, slot, bytes).await
+    let module = &slot.manifest().module;
+    let known = functions.latest().as_ref().and_then(|latest| latest.of(module));
+    let fetched = match known {
+        Some(fetched) => fetched,
+        None => {
+            let fetched = Fetched::new(Source::parse(module)?.bytes().await?);
+            if let Some(latest) = functions.latest().as_mut() {
+                latest.put(module, fetched.clone());
+            }
+            fetched
+        }
+    };
+    build_from(functions, slot, fetched).await
+}
+
+/// A module's bytes with their SHA-256, in hexadecimal.
+#[derive(Clone)]
+pub(super) struct Fetched {
+    pub bytes: Bytes,
+    pub digest: String,
+}
+
+impl Fetched {
+    pub fn new(bytes: Bytes) -> Self {
+        let digest = hex::encode(sha256(&bytes));
+        Self { bytes, digest }
+    }
+}
+
+/// The module that was fetched last: functions that stand beside each other are often one module.
+#[derive(Default)]
+pub(super) struct Latest(Option<(String, Fetched)>);
+
+impl Latest {
+    /// The module of this place, if it is the one.
+    pub fn of(&self, place: &str) -> Option<Fetched> {
+        self.0.as_ref().filter(|(known, _)| known == place).map(|(_, fetched)| fetched.clone())
+    }
+
+    pub fn put(&mut self, place: &str, fetched: Fetched) {
+        self.0 = Some((place.to_owned(), fetched));
+    }
 }
 
 /// The same for bytes at hand.
-pub(super) async fn build_from(functions: &Functions, slot: &Arc<Slot>, bytes: bytes::Bytes) -> Result<Live, Error> {
+pub(super) async fn build_from(functions: &Functions, slot: &Arc<Slot>, fetched: Fetched) -> Result<Live, Error> {
+    let Fetched { bytes, digest } = fetched;
     let inner = &functions.0;
     let manifest = slot.manifest();
     manifest.pins.check(&manifest.name, &bytes)?;
     let engine = if manifest.limits.fuel.is_some() { &inner.counting } else { &inner.engine };
     let engine = engine.get()?;
-    let digest = hex::encode(sha256(&bytes));
     let module = engine.module(&manifest.name, bytes).await?;
     let function = start(functions, slot, &engine, module).await?;
     let id = function.id().await?;
+    // It has shown that it starts; thousands of functions that nobody calls must not keep a guest each.
+    function.trim(Duration::ZERO);
     let background = background(manifest.name.clone(), function.clone());
     let version = slot.next_version();
     Ok(Live { function, digest, id, since: SystemTime::now(), version, background })

@@ -20,7 +20,8 @@ mod triggers;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +33,16 @@ use crate::blocks::Shared;
 use crate::config::function::Function;
 use crate::config::function::service::Aggregation;
 use crate::inbound::Inbound;
+use build::Latest;
 use slot::Slot;
 use table::Table;
 use triggers::Running;
 
 /// Log scope of functions.
 pub(crate) const SCOPE: &str = "ottavo.functions";
+
+/// While many functions are made ready, those that are can be called after this time.
+const INDEXING: Duration = Duration::from_millis(250);
 
 /// How many functions may have called each other.
 pub const DEEPEST: u32 = 16;
@@ -56,6 +61,8 @@ pub(crate) struct Inner {
     sidecar: OnceLock<Arc<dyn Sidecar>>,
     /// Data, queues and metrics of proxy-wasm guests, which outlive a module.
     services: Services,
+    /// The module that was fetched last, while many functions are made ready.
+    latest: Mutex<Option<Latest>>,
     table: ArcSwap<Table>,
     /// Held by whoever changes the set of functions.
     changing: tokio::sync::Mutex<Changing>,
@@ -84,6 +91,7 @@ impl Functions {
             counting,
             sidecar: OnceLock::new(),
             services: Services::default(),
+            latest: Mutex::default(),
             table: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
             closing: CancellationToken::new(),
@@ -113,17 +121,23 @@ impl Functions {
         let wanted: BTreeSet<&str> = functions.iter().map(|function| function.name.as_str()).collect();
         let is_kept = |name: &&String| wanted.contains(name.as_str()) || changing.installed.contains(*name);
         let gone: Vec<String> = changing.slots.keys().filter(|name| !is_kept(name)).cloned().collect();
-        for name in gone {
-            self.remove(&mut changing, &name).await;
-        }
+        self.remove_all(&mut changing, gone).await;
         changing.aggregations = aggregations;
         // One after the other: modules are compiled one at a time, and each compilation has all processors' attention.
+        let mut indexed = Instant::now();
+        self.latest().replace(Latest::default());
         for function in functions {
             if changing.slots.get(&function.name).is_some_and(|slot| *slot.manifest() == function) {
                 continue;
             }
             self.put(&mut changing, function).await;
+            // Who is ready need not wait for all the others; but the table is made whole each time.
+            if indexed.elapsed() > INDEXING {
+                self.index(&changing);
+                indexed = Instant::now();
+            }
         }
+        self.latest().take();
         self.index(&changing);
         self.watch(&mut changing);
     }
@@ -136,6 +150,7 @@ impl Functions {
             changing.installed.insert(name);
         }
         self.put(&mut changing, function).await;
+        self.index(&changing);
         self.watch(&mut changing);
     }
 
@@ -143,7 +158,7 @@ impl Functions {
     pub async fn uninstall(&self, name: &str) {
         let mut changing = self.0.changing.lock().await;
         changing.installed.remove(name);
-        self.remove(&mut changing, name).await;
+        self.remove_all(&mut changing, vec![name.to_owned()]).await;
     }
 
     /// Goes back to the module before; false without one.
@@ -158,7 +173,7 @@ impl Functions {
         is_done
     }
 
-    /// Adds a function, or gives the one of this name another form.
+    /// Adds a function, or gives the one of this name another form. It is found when [`Functions::index`] has been called.
     async fn put(&self, changing: &mut Changing, function: Function) {
         let name = function.name.clone();
         let old = changing.slots.get(&name).cloned();
@@ -182,16 +197,20 @@ impl Functions {
             }
         }
         changing.slots.insert(name, slot.clone());
-        self.index(changing);
+        if changing.inbound.is_some() {
+            // A message may come as soon as there is a subscription.
+            self.index(changing);
+        }
         self.trigger(changing, &slot).await;
     }
 
-    async fn remove(&self, changing: &mut Changing, name: &str) {
-        if let Some(slot) = changing.slots.remove(name) {
-            self.index(changing);
-            self.untrigger(changing, name).await;
+    async fn remove_all(&self, changing: &mut Changing, names: Vec<String>) {
+        let gone: Vec<_> = names.iter().filter_map(|name| changing.slots.remove(name)).collect();
+        self.index(changing);
+        for slot in gone {
+            self.untrigger(changing, slot.name()).await;
             slot.close();
-            tracing::info!(target: SCOPE, "Function removed: {name}");
+            tracing::info!(target: SCOPE, "Function removed: {}", slot.name());
         }
     }
 
@@ -212,13 +231,15 @@ impl Functions {
     pub async fn close(&self) {
         self.0.closing.cancel();
         let mut changing = self.0.changing.lock().await;
-        let names: Vec<String> = changing.slots.keys().cloned().collect();
-        for name in names {
-            self.remove(&mut changing, &name).await;
-        }
+        let names = changing.slots.keys().cloned().collect();
+        self.remove_all(&mut changing, names).await;
         if let Some(watcher) = changing.watcher.take() {
             watcher.abort();
         }
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Latest>> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {

@@ -9,14 +9,18 @@ use http::Method;
 use super::slot::Slot;
 use crate::config::function::service::Aggregation;
 
+/// Names or routes that a text lists at most.
+const LISTED: usize = 20;
+
 /// Finds functions; made anew when the set of them changes.
 #[derive(Default)]
 pub struct Table {
     names: BTreeMap<String, Arc<Slot>>,
     /// Several functions with one id take turns.
     ids: HashMap<String, Group>,
-    /// The longer path is in front, and what is exact before what is not.
-    routes: Vec<Route>,
+    /// Routes of one path, by the path; and those of all that is below one.
+    exact: HashMap<String, Vec<Route>>,
+    below: HashMap<String, Vec<Route>>,
     /// Functions that are called by one name, each for its own paths.
     aggregations: HashMap<String, Vec<Arc<Slot>>>,
 }
@@ -53,10 +57,12 @@ impl Table {
             for id in slot.ids() {
                 table.ids.entry(id).or_default().slots.push(slot.clone());
             }
-            table.routes.extend(routes(&slot));
+            for route in routes(&slot) {
+                let paths = if route.is_prefix { &mut table.below } else { &mut table.exact };
+                paths.entry(route.path.clone()).or_default().push(route);
+            }
             table.names.insert(slot.name().to_owned(), slot);
         }
-        table.routes.sort_by_key(|route| (route.is_prefix, std::cmp::Reverse(route.path.len())));
         for Aggregation { name, functions } in aggregations {
             let members = functions.iter().filter_map(|name| table.names.get(name).cloned()).collect();
             table.aggregations.insert(name.clone(), members);
@@ -95,32 +101,45 @@ impl Table {
         self.ids.contains_key(id) || self.names.contains_key(id) || self.aggregations.contains_key(id)
     }
 
-    /// The function that has asked for such requests.
+    /// The function that has asked for such requests: for exactly this path, else for the longest that it is below.
     pub fn by_route(&self, method: &Method, path: &str) -> Option<&Arc<Slot>> {
-        self.routes.iter().find(|route| route.takes(method, path)).map(|route| &route.slot)
+        let above = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+        let places = std::iter::once(path).chain(above).chain(std::iter::once(""));
+        let below = places.filter_map(|place| self.below.get(place));
+        let mut routes = self.exact.get(path).into_iter().chain(below).flatten();
+        routes.find(|route| route.takes(method, path)).map(|route| &route.slot)
     }
 
     /// The routes in words, for those who have missed them.
     pub fn describe_routes(&self) -> String {
-        let routes: Vec<String> = self
-            .routes
-            .iter()
-            .map(|route| {
-                let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
-                let methods = if methods.is_empty() { "any method".to_owned() } else { methods.join(", ") };
-                let rest = if route.is_prefix { "/..." } else { "" };
-                format!("{methods} {}{rest}", route.path)
-            })
-            .collect();
-        if routes.is_empty() { "there are none".to_owned() } else { routes.join("; ") }
+        let words = self.names.values().flat_map(routes).map(|route| {
+            let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+            let methods = if methods.is_empty() { "any method".to_owned() } else { methods.join(", ") };
+            let rest = if route.is_prefix { "/..." } else { "" };
+            format!("{methods} {}{rest}", route.path)
+        });
+        let count = self.exact.values().chain(self.below.values()).map(Vec::len).sum();
+        if count == 0 { "there are none".to_owned() } else { listed(words, count, "; ") }
     }
 
     /// The ids in words.
     pub fn describe_ids(&self) -> String {
+        if self.ids.is_empty() {
+            return "there are no functions".to_owned();
+        }
         let mut ids: Vec<&str> = self.ids.keys().map(String::as_str).collect();
         ids.sort_unstable();
-        if ids.is_empty() { "there are no functions".to_owned() } else { format!("there are {}", ids.join(", ")) }
+        let count = ids.len();
+        format!("there are {}", listed(ids.into_iter().map(str::to_owned), count, ", "))
     }
+}
+
+/// The first of some words, and how many there are beside them.
+fn listed(words: impl Iterator<Item = String>, count: usize, between: &str) -> String {
+    let first: Vec<String> = words.take(LISTED).collect();
+    let rest = count.saturating_sub(first.len());
+    let rest = if rest == 0 { String::new() } else { format!("{between}and {rest} more") };
+    format!("{}{rest}", first.join(between))
 }
 
 fn routes(slot: &Arc<Slot>) -> impl Iterator<Item = Route> {
@@ -164,9 +183,21 @@ mod tests {
             (Method::POST, "/a/b", "all"),
             (Method::GET, "/ab", "all"),
             (Method::GET, "/", "all"),
+            (Method::GET, "/a/", "below"),
+            (Method::GET, "*", "all"),
         ] {
             assert_eq!(name(table.by_route(&method, path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn texts_name_the_first_of_many() {
+        let slots =
+            (10..40).map(|number| slot(&number.to_string(), &format!("triggers: [{{http: {{path: /{number}}}}}]")));
+        let table = Table::new(slots, &[]);
+        assert!(table.describe_ids().starts_with("there are 10, 11, "));
+        assert!(table.describe_ids().ends_with("28, 29, and 10 more"), "{}", table.describe_ids());
+        assert!(table.describe_routes().ends_with("any method /29; and 10 more"), "{}", table.describe_routes());
     }
 
     #[test]
