@@ -12,7 +12,7 @@ RUSTC_WORKSPACE_WRAPPER="$here/instrument.sh" cargo build --locked -p fuzz --fea
     --config 'profile.dev.package.granit-parser.opt-level=2' --config 'profile.dev.package.serde-saphyr.opt-level=2'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for target in router envelope resources; do
+for target in router envelope resources functions modules pairs; do
     echo "== Fuzzing $target for $seconds seconds"
     mkdir -p "$work/$target/found"
     if ! "$CARGO_TARGET_DIR/debug/fuzz-$target" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 \

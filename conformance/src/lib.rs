@@ -3,6 +3,7 @@
 //! * [`target`]: the program under test as a process: start it, wait for it, stop it or kill it.
 //! * [`app`]: applications that stand behind it.
 //! * [`bench`]: CPU, memory and start beside a real daprd and bare hyper.
+//! * [`guests`]: functions from WebAssembly text.
 //! * [`golden`]: recorded answers of a real daprd, replayed.
 //! * [`load`]: an open-loop generator, and what it measures.
 //! * [`client`]: small raw clients.
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod client;
 pub mod coverage;
 pub mod golden;
+pub mod guests;
 pub mod load;
 pub mod proofs;
 pub mod target;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use conformance::bench;
 use conformance::bench::control::{self, Kind};
+use conformance::bench::functions::Call;
 use conformance::bench::loadgen;
 use conformance::load::Report;
 use conformance::proofs::{Broker, Names, kill_consumer, rolling_restarts, same_answers, slow_readers, streams};
@@ -42,6 +43,14 @@ enum Proof {
         #[arg(long)]
         to: u16,
     },
+    /// Calls of guests in this process and nothing else: what is counted under valgrind.
+    #[command(hide = true)]
+    Calls {
+        #[arg(long)]
+        kind: Call,
+        #[arg(long)]
+        count: u32,
+    },
     /// Large bodies go through two sidecars whole and are not kept in memory.
     Streams(Streams),
     /// Clients that hardly read slow nobody else down.
@@ -59,6 +68,9 @@ struct Bench {
     /// The real daprd [default: none, and the report says so].
     #[arg(long, value_name = "PATH")]
     daprd: Option<PathBuf>,
+    /// A wasmtime of the release that Ottavo is built with, to be measured beside it [default: a recorded figure].
+    #[arg(long, value_name = "PATH")]
+    wasmtime: Option<PathBuf>,
     /// Only scenarios whose names begin so (P1, P4, ...); may be given several times.
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
@@ -152,6 +164,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Proof::Control { kind, port, to } => {
             control::serve(kind, port, to).context("control")?;
         }
+        Proof::Calls { kind, count } => {
+            kind.make(count);
+            return Ok(ExitCode::SUCCESS);
+        }
         Proof::Loadgen(chosen) => {
             println!("{:#}", loadgen::run(&chosen).context("loadgen")?);
             return Ok(ExitCode::SUCCESS);
@@ -160,6 +176,7 @@ fn main() -> anyhow::Result<ExitCode> {
             let document = bench::run(&bench::Settings {
                 ottavo: sidecar.unwrap_or_else(conformance::target::ottavo),
                 daprd: chosen.daprd,
+                wasmtime: chosen.wasmtime,
                 pairs: chosen.pairs,
                 block: Duration::from_millis(chosen.block),
                 scenarios: chosen.scenarios,

@@ -3,6 +3,9 @@
 //! * [`router`]: a request through the real HTTP stack, with stores and a broker in memory.
 //! * [`envelope`]: a payload into its cloud event and back.
 //! * [`resources`]: the texts of a resource file into what the sidecar is built from.
+//! * [`functions`]: manifests of functions into what they are built from.
+//! * [`modules`]: WebAssembly modules and components: what they are, what they want, what they do within limits.
+//! * [`pairs`]: the lists that proxy-wasm guests exchange with their host.
 //!
 //! `run.sh` builds the programs of `targets/` with coverage counters in the crates of this workspace and runs them.
 
@@ -10,6 +13,9 @@
 #![recursion_limit = "256"]
 
 pub mod envelope;
+pub mod functions;
+pub mod modules;
+pub mod pairs;
 pub mod resources;
 pub mod router;
 

@@ -38,6 +38,22 @@ fn events() {
 }
 
 #[test]
+fn manifests_of_functions() {
+    replay("functions", fuzz::functions::check);
+}
+
+#[test]
+fn modules() {
+    let host = fuzz::modules::Host::start();
+    replay("modules", |input| host.check(input));
+}
+
+#[test]
+fn lists_of_pairs() {
+    replay("pairs", fuzz::pairs::check);
+}
+
+#[test]
 fn resources() {
     replay("resources", fuzz::resources::check);
 }

@@ -1,6 +1,7 @@
 //! The limit: what a sidecar cannot be cheaper than, in processes of its own, with nothing of a sidecar but the hops.
 
 mod echo;
+mod hyper;
 mod relay;
 pub mod stream;
 
@@ -23,6 +24,8 @@ pub enum Kind {
     Respond,
     /// Answers unary calls of gRPC, and a stream of messages, on hyper: the application.
     RespondGrpc,
+    /// Answers with what it was sent, on hyper.
+    Echo,
     /// Answers `GetState` on tonic.
     TonicEcho,
     /// Relays to another port over HTTP/1.1, on hyper.
@@ -73,6 +76,7 @@ pub fn serve(kind: Kind, port: u16, to: u16) -> io::Result<()> {
         match kind {
             Kind::Respond => responder::serve(listener, Arc::new(Site::default())).await,
             Kind::RespondGrpc => stream::serve(listener).await,
+            Kind::Echo => hyper::serve(listener).await,
             Kind::TonicEcho => echo::serve(listener).await,
             Kind::Relay => relay::serve(listener, to, false).await,
             Kind::RelayHttp2 => relay::serve(listener, to, true).await,

@@ -6,11 +6,13 @@
 //! * [`generator`], [`protocol`]: load; [`closed_loop`] and [`open_loop`] are its two ways, [`loadgen`] its command.
 //! * [`control`], [`yardstick`]: the limit.
 //! * [`paired`], [`latency`], [`overload`], [`standing`]: how it is measured; [`block`] and [`machine`] read the kernel.
+//! * [`functions`]: calls of WebAssembly functions, and what they do to others.
 //! * [`report`]: what came out.
 
 mod block;
 pub mod closed_loop;
 pub mod control;
+pub mod functions;
 pub mod generator;
 mod latency;
 pub mod loadgen;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub pairs: u32,
     /// The length of a block.
     pub block: Duration,
+    /// A wasmtime, for what its `serve` takes; without it that is a recorded figure.
+    pub wasmtime: Option<PathBuf>,
     /// Only scenarios whose name begins so; all when empty.
     pub scenarios: Vec<String>,
     /// How long and how much is done for what is measured without requests.
@@ -94,6 +98,7 @@ pub fn run(settings: &Settings) -> Document {
     yardsticks.measure(settings, &mut progress);
     document.yardsticks = yardsticks.rows();
     drop(yardsticks);
+    functions::measure(settings, &mut document);
     standing::measure(settings, &|name: &str| settings.wants(name), &mut document);
     document
 }
@@ -107,6 +112,7 @@ mod tests {
         let settings = |scenario: &str| Settings {
             ottavo: PathBuf::new(),
             daprd: None,
+            wasmtime: None,
             pairs: 1,
             block: Duration::ZERO,
             scenarios: vec![scenario.to_owned()],

@@ -1,5 +1,5 @@
 //! Twins of the benchmark that count in place of timing: system calls, instructions and allocations of one request, on
-//! the four hottest paths. A loaded machine changes them little, so that tests can hold them to recorded bounds.
+//! the hottest paths. A loaded machine changes them little, so that tests can hold them to recorded bounds.
 //!
 //! Each count is a difference: that of `2 N` requests less that of `N`, over `N`. What connections and starts cost is in
 //! both, and cancels out.

@@ -1,4 +1,4 @@
-//! System calls, instructions and allocations of one request, on the four hottest paths, are no more than recorded.
+//! System calls, instructions and allocations of one request, on the hottest paths, are no more than recorded.
 //!
 //! A program of its own: it has its own allocator, and nothing else runs beside it.
 

@@ -35,6 +35,12 @@ impl Document {
                 "ottavo": overloaded(&one.ours), "daprd": one.theirs.as_ref().map(overloaded),
             })
         });
+        let functions = self.functions.iter().map(|row| {
+            json!({
+                "name": row.name, "unit": row.unit, "goal": row.goal, "met": row.met(),
+                "ottavo": row.ours, "beside": row.beside, "details": row.details,
+            })
+        });
         let standing = self.standing.iter().map(|row| {
             json!({
                 "name": row.name, "unit": row.unit, "goal": row.goal, "met": row.ours <= row.goal,
@@ -46,6 +52,7 @@ impl Document {
             "rows": rows.collect::<Vec<_>>(),
             "latencies": latencies.collect::<Vec<_>>(),
             "overloads": overloads.collect::<Vec<_>>(),
+            "functions": functions.collect::<Vec<_>>(),
             "standing": standing.collect::<Vec<_>>(),
             "limits": limits.collect::<Vec<_>>(),
             "notes": self.all_notes(),
@@ -78,6 +85,7 @@ mod tests {
     fn each_kind_of_row_is_there_with_its_verdict() {
         let json = document().json();
         assert_eq!((&json["rows"][0]["met"], &json["overloads"][0]["met"]), (&true.into(), &true.into()));
+        assert_eq!(json["functions"][0]["met"], true);
         assert_eq!(json["standing"][0]["met"], true);
         assert_eq!(json["limits"][0]["cpu_us"], 6.5);
     }

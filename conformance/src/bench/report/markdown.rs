@@ -6,7 +6,7 @@ use crate::bench::statistics::Estimate;
 impl Document {
     /// As Markdown.
     pub fn markdown(&self) -> String {
-        let tables = [self.scenarios(), self.added(), self.overloaded(), self.stood()];
+        let tables = [self.scenarios(), self.added(), self.overloaded(), self.called(), self.stood()];
         let limits = self.limits();
         let mut text = String::new();
         for (head, rows) in tables.into_iter().filter(|(_, rows)| !rows.is_empty()) {
@@ -75,6 +75,15 @@ impl Document {
             rows.extend(overload.theirs.as_ref().map(|theirs| row(&overload.name, "daprd", theirs)));
         }
         (head, rows)
+    }
+
+    fn called(&self) -> (&'static str, Vec<String>) {
+        let row = |row: &super::Function| {
+            let goal = row.goal.map_or("-".to_owned(), |goal| format!("{goal} {}", row.unit));
+            let met = row.goal.map_or("", |_| verdict(row.met()));
+            format!("{} | {:.2} {} | {goal} | {} | {met}", row.name, row.ours, row.unit, row.beside)
+        };
+        ("functions | ottavo | goal | beside | ", self.functions.iter().map(row).collect())
     }
 
     fn stood(&self) -> (&'static str, Vec<String>) {
@@ -150,11 +159,11 @@ mod tests {
         let tables: Vec<Vec<&str>> =
             text.split("\n\n").map(|part| part.lines().filter(|line| line.starts_with('|')).collect()).collect();
         let tables: Vec<_> = tables.into_iter().filter(|lines: &Vec<&str>| !lines.is_empty()).collect();
-        assert_eq!(tables.len(), 4, "{text}");
+        assert_eq!(tables.len(), 5, "{text}");
         for lines in tables {
             assert!(lines.len() > 2 && lines.iter().all(|line| cells(line) == cells(lines[0])), "{lines:#?}");
         }
-        assert_eq!(text.matches("raw responder 6.5 us").count(), 4);
+        assert_eq!(text.matches("raw responder 6.5 us").count(), 5);
         assert!(text.contains("1 of 12 pairs dropped") && text.contains("| met |"));
     }
 }

@@ -124,6 +124,26 @@ impl Overloaded {
     }
 }
 
+/// What functions cost, or hold.
+#[derive(Debug, Clone)]
+pub struct Function {
+    pub name: String,
+    pub unit: String,
+    pub ours: f64,
+    /// The most that is a success; none: it is only told.
+    pub goal: Option<f64>,
+    /// What stands behind it, and beside it, in words.
+    pub beside: String,
+    pub details: Value,
+}
+
+impl Function {
+    /// Whether the goal is met; a value that is no number misses it.
+    pub fn met(&self) -> Option<bool> {
+        self.goal.map(|goal| self.ours <= goal)
+    }
+}
+
 /// What an answer or a hop costs by itself.
 #[derive(Debug, Clone)]
 pub struct Yardstick {
@@ -138,6 +158,7 @@ pub struct Document {
     pub rows: Vec<Row>,
     pub latencies: Vec<Latency>,
     pub overloads: Vec<Overload>,
+    pub functions: Vec<Function>,
     pub standing: Vec<Standing>,
     pub yardsticks: Vec<Yardstick>,
     notes: Vec<String>,
@@ -213,6 +234,14 @@ mod tests {
             rows: vec![row],
             latencies: vec![Latency { name: "latency".to_owned(), rate: 1000.0, ..Latency::default() }],
             overloads: vec![Overload { name: "P20".to_owned(), ours: over, theirs: None }],
+            functions: vec![Function {
+                name: "F1 call".to_owned(),
+                unit: "us".to_owned(),
+                ours: 4.0,
+                goal: Some(5.0),
+                beside: "9000 instructions".to_owned(),
+                details: json!({}),
+            }],
             standing: vec![Standing {
                 name: "P18 memory".to_owned(),
                 unit: "MB".to_owned(),

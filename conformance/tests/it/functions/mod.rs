@@ -1,7 +1,6 @@
 //! Functions in the built program: how they are called, what they reach, how they fail, how they are replaced.
 
 mod admin;
-mod guest;
 mod layotto;
 mod requests;
 mod triggers;
@@ -10,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use conformance::client::http1::{Answer, Plan, exchange};
+use conformance::guests as guest;
 use conformance::target::{Sidecar, free_ports};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,11 +1,26 @@
 //! Functions that run without a request: messages of topics, and schedules.
 
+use std::path::Path;
+
 use super::guest::{OUT, function, module, on_body, on_head};
-use super::{STATE, start, wait_for};
+use super::{Running, STATE, start, wait_for};
 
 const PUBSUB: &str = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: pubsub}\nspec: {type: pubsub.in-memory, version: v1}\n";
 
-fn state(running: &super::Running, key: &str) -> String {
+/// A sidecar with a store, a broker, and functions.
+fn start_beside_a_broker(declare: impl FnOnce(&Path) -> Vec<String>) -> Running {
+    start(|folder| [vec![STATE.to_owned(), PUBSUB.to_owned()], declare(folder)].concat())
+}
+
+/// A function that takes messages of a topic; `topic` may say more of it, `grants` beside the store.
+fn taking(folder: &Path, name: &str, bytes: &[u8], topic: &str, grants: &str) -> String {
+    let spec = format!(
+        "  triggers: [{{topic: {{pubsub: pubsub, topic: {topic}}}}}]\n  grants: {{state: [statestore]{grants}}}\n"
+    );
+    function(folder, name, bytes, &spec)
+}
+
+fn state(running: &Running, key: &str) -> String {
     running.api(&format!("GET /v1.0/state/statestore/{key}"), "").1
 }
 
@@ -15,22 +30,10 @@ fn a_message_comes_to_the_function_and_what_it_publishes_to_another() {
         (drop (call $proxy_set_state 'statestore' 'order' (i32.load (i32.const 16)) (i32.load (i32.const 20))))
         (drop (call $proxy_publish_event 'pubsub' 'done' 'over' 'text/plain' (i32.const 0) (i32.const 0)))";
     let last = "(drop (call $proxy_set_state 'statestore' 'done' 'yes'))";
-    let running = start(|folder| {
+    let running = start_beside_a_broker(|folder| {
         vec![
-            STATE.to_owned(),
-            PUBSUB.to_owned(),
-            function(
-                folder,
-                "orders",
-                &on_body(copy),
-                "  triggers: [{topic: {pubsub: pubsub, topic: orders}}]\n  grants: {state: [statestore], publish: [pubsub/done]}\n",
-            ),
-            function(
-                folder,
-                "done",
-                &on_body(last),
-                "  triggers: [{topic: {pubsub: pubsub, topic: done}}]\n  grants: {state: [statestore]}\n",
-            ),
+            taking(folder, "orders", &on_body(copy), "orders", ", publish: [pubsub/done]"),
+            taking(folder, "done", &on_body(last), "done", ""),
         ]
     });
     wait_for(&running, "a message is taken", || {
@@ -47,22 +50,10 @@ fn what_a_function_drops_goes_to_the_dead_letters() {
     let refuse =
         r#"(drop (call $proxy_send_local_response (i32.const 404) '' '' (i32.const 0) (i32.const 0) (i32.const -1)))"#;
     let keep = "(drop (call $proxy_set_state 'statestore' 'dead' 'yes'))";
-    let running = start(|folder| {
+    let running = start_beside_a_broker(|folder| {
         vec![
-            STATE.to_owned(),
-            PUBSUB.to_owned(),
-            function(
-                folder,
-                "drops",
-                &on_head(refuse),
-                "  triggers: [{topic: {pubsub: pubsub, topic: orders, deadLetterTopic: dead}}]\n",
-            ),
-            function(
-                folder,
-                "dead",
-                &on_head(keep),
-                "  triggers: [{topic: {pubsub: pubsub, topic: dead}}]\n  grants: {state: [statestore]}\n",
-            ),
+            taking(folder, "drops", &on_head(refuse), "orders, deadLetterTopic: dead", ""),
+            taking(folder, "dead", &on_head(keep), "dead", ""),
         ]
     });
     wait_for(&running, "the dropped message is among the dead letters", || {
