@@ -143,9 +143,13 @@ pub struct AppHealth {
 pub struct FunctionsFlags {
     /// `None`: functions are called over the API alone.
     pub port: Option<u16>,
+    /// Where that port is; empty: where the APIs are, and nowhere but on loopback without an address for those.
+    pub listen_address: String,
     /// `None`: functions are managed by their manifests alone.
     pub admin_port: Option<u16>,
     pub admin_listen_address: String,
+    /// The same at a Unix socket, for this user alone.
+    pub admin_socket: Option<PathBuf>,
     /// Where installed functions are kept over a restart; `None`: nowhere.
     pub state: Option<PathBuf>,
     /// A port is found for functions when there are any, though none was given.

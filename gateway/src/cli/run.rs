@@ -101,6 +101,9 @@ struct Options {
     /// Port for managing functions: install, update, uninstall, list [default: none]
     #[arg(long, help_heading = "Sidecar", value_name = "PORT")]
     functions_admin_port: Option<u16>,
+    /// Unix socket for managing functions, for this user alone [default: none]
+    #[arg(long, help_heading = "Sidecar", value_name = "PATH")]
+    functions_admin_socket: Option<PathBuf>,
     /// Folder with resources; may be repeated [default: ./resources, if it is there]
     #[arg(long, help_heading = "Resources and data", short = 'd', value_name = "FOLDER")]
     resources_path: Vec<PathBuf>,
@@ -207,6 +210,9 @@ impl Options {
             if let Some(port) = port {
                 add(name, port.to_string());
             }
+        }
+        if let Some(path) = &self.functions_admin_socket {
+            add("functions-admin-socket", path.to_string_lossy().into_owned());
         }
         for folder in self.resources() {
             add("resources-path", quoted(&folder.to_string_lossy()));

@@ -162,8 +162,11 @@ pub fn flags(parsed: &Parsed, environment: &Environment) -> Result<Flags, FlagEr
         },
         functions: FunctionsFlags {
             port: own_port(parsed, "functions-port", environment, "OTTAVO_FUNCTIONS_PORT")?,
+            listen_address: parsed.text("functions-listen-address").to_owned(),
             admin_port: own_port(parsed, "functions-admin-port", environment, "OTTAVO_FUNCTIONS_ADMIN_PORT")?,
             admin_listen_address: parsed.text("functions-admin-listen-address").to_owned(),
+            admin_socket: path(parsed, "functions-admin-socket")
+                .or_else(|| environment.non_empty("OTTAVO_FUNCTIONS_ADMIN_SOCKET").map(PathBuf::from)),
             state: path(parsed, "functions-state"),
             finds_port: false,
         },

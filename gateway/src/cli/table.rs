@@ -82,6 +82,8 @@ pub const FLAGS: &[Flag] = &[
     flag("enable-profiling", Bool, "false", "Serve profiles"),
     flag("functions-admin-listen-address", Text, "127.0.0.1", "Address for managing functions"),
     flag("functions-admin-port", Text, "", "Port for managing functions: install, update, uninstall, list"),
+    flag("functions-admin-socket", Text, "", "Unix socket for managing functions, for this user alone"),
+    flag("functions-listen-address", Text, "", "Address for calls of functions; empty: those of the APIs"),
     flag("functions-port", Text, "", "Port for calls of functions"),
     flag("functions-state", Text, "", "Folder in which installed functions outlive a restart"),
     flag("hot-reload-reconcile-interval", Duration, "0s", "How often all resources are looked at again; 0 for 60s"),

@@ -1,6 +1,8 @@
-//! Managing functions over HTTP: Layotto's install, update and uninstall, a list, and the way back.
+//! Managing functions over HTTP: Layotto's install, update and uninstall, a list, and the way back; [`super::named`] has
+//! the requests that are about one function.
 //!
-//! On a listener of its own, on loopback unless told otherwise, behind the API's token when there is one.
+//! On listeners of its own, a socket or a port, on loopback unless told otherwise; behind the API's token when there is
+//! one.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -10,16 +12,23 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::Functions;
+use tokio::sync::watch;
+
+use super::modules::Modules;
 use super::slot::Slot;
 use super::store::Store;
+use super::{Functions, Installed};
 use crate::body::{Body, collect};
 use crate::config::function::Function;
 use crate::http::respond;
 use crate::server::ServeConnection;
 
-/// The most bytes of a request.
-const LIMIT: usize = 1 << 20;
+/// The most bytes of a request, but for modules.
+pub(super) const LIMIT: usize = 1 << 20;
+
+/// What there is, for those who have missed it.
+const THERE: &str = "GET /wasm/functions, POST /wasm/install, /wasm/update, /wasm/uninstall, /wasm/rollback, \
+    PUT /wasm/modules, PUT, GET and DELETE /wasm/functions/NAME, GET /wasm/functions/NAME/logs";
 
 /// The service behind the port for managing functions.
 #[derive(Clone)]
@@ -27,6 +36,9 @@ pub struct AdminApi {
     pub functions: Functions,
     /// Where installed functions outlive a restart.
     pub store: Store,
+    pub modules: Modules,
+    /// Turns true when connections must finish.
+    pub drain: watch::Receiver<bool>,
 }
 
 impl ServeConnection for AdminApi {
@@ -36,20 +48,25 @@ impl ServeConnection for AdminApi {
         if parts.headers.contains_key(http::header::ORIGIN) {
             return failed(StatusCode::FORBIDDEN, "requests of web pages are not answered here");
         }
+        let path = parts.uri.path();
+        let missed = || failed(StatusCode::NOT_FOUND, &format!("there is no {path} here; there are {THERE}"));
+        if (&parts.method, path) == (&Method::PUT, "/wasm/modules") {
+            return self.bring(body).await;
+        }
+        if let Some(rest) = path.strip_prefix("/wasm/functions/") {
+            return self.named(&parts.method, rest, parts.uri.query(), body).await.unwrap_or_else(missed);
+        }
         let body = match collect(body, LIMIT).await {
             Ok(body) => body,
             Err(error) => return failed(StatusCode::BAD_REQUEST, &format!("the request's body: {error}")),
         };
-        let outcome = match (&parts.method, parts.uri.path()) {
+        let outcome = match (&parts.method, path) {
             (&Method::GET, "/wasm/functions") => Ok(Some(self.list())),
             (&Method::POST, "/wasm/install") => self.install(&body).await,
             (&Method::POST, "/wasm/update") => self.update(&body).await,
             (&Method::POST, "/wasm/uninstall") => self.uninstall(&body).await,
             (&Method::POST, "/wasm/rollback") => self.roll_back(&body).await,
-            (_, path) => {
-                let there = "GET /wasm/functions, POST /wasm/install, /wasm/update, /wasm/uninstall, /wasm/rollback";
-                return failed(StatusCode::NOT_FOUND, &format!("there is no {path} here; there are {there}"));
-            }
+            _ => return missed(),
         };
         match outcome {
             Ok(None) => Response::new(Body::empty()),
@@ -62,7 +79,7 @@ impl ServeConnection for AdminApi {
 type Outcome = Result<Option<Value>, (StatusCode, String)>;
 
 /// An error as Layotto writes it.
-fn failed(status: StatusCode, text: &str) -> Response<Body> {
+pub(super) fn failed(status: StatusCode, text: &str) -> Response<Body> {
     respond::json(status, &json!({ "error": text }))
 }
 
@@ -70,7 +87,7 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, (StatusCode, String)> {
     Err((StatusCode::INTERNAL_SERVER_ERROR, text.into()))
 }
 
-fn members(body: &Bytes) -> Result<Map<String, Value>, (StatusCode, String)> {
+pub(super) fn members(body: &Bytes) -> Result<Map<String, Value>, (StatusCode, String)> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err((StatusCode::BAD_REQUEST, "the body is no JSON object".into())),
@@ -104,7 +121,7 @@ impl AdminApi {
         }
         let function = declared(name, &members).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
         self.store.save(name, body).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error))?;
-        self.functions.install(function).await;
+        self.functions.install(Installed { function, owner: None }).await;
         Ok(None)
     }
 
@@ -120,7 +137,7 @@ impl AdminApi {
         function.instances.max = number;
         function.instances.min = function.instances.min.min(number);
         self.store.amend(slot.name(), "instance_num", &json!(number));
-        self.functions.install(function).await;
+        self.functions.install(Installed { function, owner: slot.owner.clone() }).await;
         Ok(None)
     }
 
@@ -129,6 +146,7 @@ impl AdminApi {
         let slot = self.find(name(&members)?)?;
         self.store.remove(slot.name());
         self.functions.uninstall(slot.name()).await;
+        self.modules.sweep(&self.functions);
         Ok(None)
     }
 
@@ -149,12 +167,13 @@ impl AdminApi {
 }
 
 /// What there is to know of a function; nothing of its configuration.
-fn about(slot: &Slot) -> Value {
+pub(super) fn about(slot: &Slot) -> Value {
     let (manifest, live, stats) = (slot.manifest(), slot.live(), &slot.stats);
     let since = live.as_ref().and_then(|live| live.since.duration_since(UNIX_EPOCH).ok());
     json!({
         "name": slot.name(),
         "ids": slot.ids(),
+        "owner": slot.owner,
         "module": manifest.module,
         "file": manifest.file.display().to_string(),
         "status": if live.is_some() { "ready" } else { "waiting" },
@@ -172,11 +191,17 @@ fn about(slot: &Slot) -> Value {
     })
 }
 
-/// A function as it was installed.
+/// A function as it was installed, with its `name`.
 ///
 /// # Errors
 /// The field, and what is wrong with it.
-pub fn declared(name: &str, members: &Map<String, Value>) -> Result<Function, String> {
+pub(super) fn installed(members: &Map<String, Value>) -> Result<Installed, String> {
+    let text = |field: &str| members.get(field).and_then(Value::as_str);
+    let function = declared(text("name").unwrap_or_default(), members)?;
+    Ok(Installed { function, owner: text("owner").filter(|owner| !owner.is_empty()).map(str::to_owned) })
+}
+
+fn declared(name: &str, members: &Map<String, Value>) -> Result<Function, String> {
     let mut spec = match members.get("spec") {
         Some(Value::Object(spec)) => spec.clone(),
         _ => of_layotto(members),

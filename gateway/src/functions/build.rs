@@ -112,7 +112,7 @@ async fn start(
                 environment: manifest.environment.clone().into_iter().collect(),
                 config: Arc::new(manifest.values.clone()),
                 sidecar: sidecar(functions, slot)?,
-                log: Arc::new(FunctionLog { function: manifest.name.clone() }),
+                log: Arc::new(FunctionLog::of(slot)),
             };
             Ok(Arc::new(Bounded::new(Component::new(engine, &module, settings)?, manifest)))
         }
@@ -177,7 +177,7 @@ fn proxy_settings(functions: &Functions, slot: &Arc<Slot>) -> Result<ProxySettin
         pool: pool(manifest),
         host: Arc::new(reach),
         services: functions.0.services.clone(),
-        log: Arc::new(FunctionLog { function: manifest.name.clone() }),
+        log: Arc::new(FunctionLog::of(slot)),
         body_limit: manifest.limits.body,
     })
 }

@@ -10,7 +10,11 @@ mod bounded;
 mod build;
 pub mod call;
 pub mod front;
+mod install;
+mod lines;
 mod log;
+pub mod modules;
+mod named;
 mod schedule;
 pub mod slot;
 pub mod store;
@@ -34,6 +38,7 @@ use crate::config::function::Function;
 use crate::config::function::service::Aggregation;
 use crate::inbound::Inbound;
 use build::Latest;
+pub use install::{Installed, Refused};
 use slot::Slot;
 use table::Table;
 use triggers::Running;
@@ -130,7 +135,7 @@ impl Functions {
             if changing.slots.get(&function.name).is_some_and(|slot| *slot.manifest() == function) {
                 continue;
             }
-            self.put(&mut changing, function).await;
+            self.put(&mut changing, function, None).await;
             // Who is ready need not wait for all the others; but the table is made whole each time.
             if indexed.elapsed() > INDEXING {
                 self.index(&changing);
@@ -140,25 +145,6 @@ impl Functions {
         self.latest().take();
         self.index(&changing);
         self.watch(&mut changing);
-    }
-
-    /// Adds a function that no manifest declares, or changes one until the manifests are read again.
-    pub async fn install(&self, function: Function) {
-        let mut changing = self.0.changing.lock().await;
-        let name = function.name.clone();
-        if !changing.slots.contains_key(&name) {
-            changing.installed.insert(name);
-        }
-        self.put(&mut changing, function).await;
-        self.index(&changing);
-        self.watch(&mut changing);
-    }
-
-    /// Takes a function away.
-    pub async fn uninstall(&self, name: &str) {
-        let mut changing = self.0.changing.lock().await;
-        changing.installed.remove(name);
-        self.remove_all(&mut changing, vec![name.to_owned()]).await;
     }
 
     /// Goes back to the module before; false without one.
@@ -174,12 +160,12 @@ impl Functions {
     }
 
     /// Adds a function, or gives the one of this name another form. It is found when [`Functions::index`] has been called.
-    async fn put(&self, changing: &mut Changing, function: Function) {
+    async fn put(&self, changing: &mut Changing, function: Function, owner: Option<String>) {
         let name = function.name.clone();
         let old = changing.slots.get(&name).cloned();
         let slot = match &old {
-            Some(old) => old.successor(function),
-            None => Slot::new(function),
+            Some(old) => old.successor(function, owner),
+            None => Slot::new(function, owner),
         };
         let slot = Arc::new(slot);
         match self.load(&slot).await {

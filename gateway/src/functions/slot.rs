@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwapOption;
 use tokio::task::AbortHandle;
 
+use super::lines::Lines;
 use crate::config::function::Function as Manifest;
 
 /// A module that is ready.
@@ -43,6 +44,10 @@ pub struct Slot {
     error: Mutex<Option<String>>,
     pub stats: Stats,
     versions: AtomicU64,
+    /// Who has installed it, when somebody has who cares: `GROUP/ID`.
+    pub owner: Option<String>,
+    /// What its guests write.
+    pub lines: Lines,
 }
 
 /// What calls came to.
@@ -56,7 +61,7 @@ pub struct Stats {
 }
 
 impl Slot {
-    pub fn new(manifest: Manifest) -> Self {
+    pub fn new(manifest: Manifest, owner: Option<String>) -> Self {
         Self {
             shared_name: manifest.name.as_str().into(),
             manifest,
@@ -65,12 +70,19 @@ impl Slot {
             error: Mutex::default(),
             stats: Stats::default(),
             versions: AtomicU64::new(0),
+            // Who owns a function follows it.
+            lines: Lines::new(owner.is_some()),
+            owner,
         }
     }
 
     /// The same function by another manifest: it has had its modules before.
-    pub fn successor(&self, manifest: Manifest) -> Self {
-        let next = Self::new(manifest);
+    pub fn successor(&self, manifest: Manifest, owner: Option<String>) -> Self {
+        let mut next = Self::new(manifest, owner);
+        // Who follows the lines of what is its own does not follow somebody else's.
+        if next.owner == self.owner {
+            next.lines = self.lines.clone();
+        }
         next.versions.store(self.versions.load(Ordering::Relaxed), Ordering::Relaxed);
         next.previous.store(self.live.load_full());
         next

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{SCOPE, admin};
-use crate::config::function::Function;
+use super::{Installed, SCOPE, admin};
 
 /// A folder of installed functions; without one nothing is kept.
 #[derive(Clone)]
@@ -54,7 +53,7 @@ impl Store {
     }
 
     /// The functions that are kept; what cannot be read is logged.
-    pub fn functions(&self) -> Vec<Function> {
+    pub fn functions(&self) -> Vec<Installed> {
         let Some(folder) = &self.folder else { return Vec::new() };
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -62,9 +61,8 @@ impl Store {
         paths.sort();
         let read = |path: &PathBuf| {
             let bytes = fs::read(path).map_err(|error| error.to_string())?;
-            let installed: serde_json::Map<String, Value> =
-                serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-            admin::declared(installed.get("name").and_then(Value::as_str).unwrap_or_default(), &installed)
+            let members = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+            admin::installed(&members)
         };
         let functions = paths.iter().filter_map(|path| match read(path) {
             Ok(function) => Some(function),
@@ -96,10 +94,11 @@ mod tests {
         let installed = br#"{"name": "../id_1", "instance_num": 2, "vm_config": {"path": "/f/a.wasm", "md5": "00"}}"#;
         store.save("../id_1", installed).unwrap();
         let functions = store.functions();
-        assert_eq!((functions[0].name.as_str(), functions[0].instances.max), ("../id_1", 2));
-        assert_eq!(functions[0].pins.md5.as_deref(), Some("00"));
+        let function = &functions[0].function;
+        assert_eq!((function.name.as_str(), function.instances.max), ("../id_1", 2));
+        assert_eq!(function.pins.md5.as_deref(), Some("00"));
         store.amend("../id_1", "instance_num", &Value::from(5));
-        assert_eq!(store.functions()[0].instances.max, 5);
+        assert_eq!(store.functions()[0].function.instances.max, 5);
         store.remove("../id_1");
         assert!(store.functions().is_empty());
     }

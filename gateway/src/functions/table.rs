@@ -161,7 +161,7 @@ mod tests {
 
     fn slot(name: &str, spec: &str) -> Arc<Slot> {
         let text = format!("metadata: {{name: {name}}}\nspec: {{module: a.wasm, {spec}}}\n");
-        Arc::new(Slot::new(Function::read(Path::new("/f/a.yaml"), &yaml::parse(&text).unwrap()).unwrap()))
+        Arc::new(Slot::new(Function::read(Path::new("/f/a.yaml"), &yaml::parse(&text).unwrap()).unwrap(), None))
     }
 
     fn name(slot: Option<&Arc<Slot>>) -> &str {

@@ -12,11 +12,13 @@ mod with {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use crate::blocks::{Shared, invoke};
+    use crate::cli::Flags;
     use crate::config::Resources;
     use crate::config::load::Functions as Declared;
     use crate::functions::Functions;
     use crate::functions::admin::AdminApi;
     use crate::functions::front::FunctionsApi;
+    use crate::functions::modules::Modules;
     use crate::functions::store::Store;
     use crate::guest::Guest;
     use crate::inbound::Inbound;
@@ -24,7 +26,7 @@ mod with {
     use crate::lifecycle::loader::Loader;
     use crate::lifecycle::{Fatal, Process, SCOPE};
     use crate::runtime::Runtime;
-    use crate::server::{Reserved, bind_tcp, stack};
+    use crate::server::{Reserved, bind_private_unix, bind_tcp, stack};
 
     /// The functions that the resources declare.
     pub fn declared(resources: &mut Resources) -> Declared {
@@ -36,16 +38,18 @@ mod with {
     pub struct Served {
         functions: Functions,
         guest: Arc<Guest>,
+        modules: Modules,
         is_bound: Arc<AtomicBool>,
     }
 
     impl Served {
-        pub fn new(shared: &Shared, loader: &Loader) -> Self {
+        pub fn new(shared: &Shared, loader: &Loader, flags: &Flags) -> Self {
             let workshop = &loader.workshop;
             let functions = Functions::new(shared.clone(), workshop.guests.clone(), workshop.counting.clone());
             let guest = Arc::new(Guest::new(&functions));
             functions.set_sidecar(guest.clone());
-            Self { functions, guest, is_bound: Arc::default() }
+            let modules = Modules::new(flags.functions.state.as_deref());
+            Self { functions, guest, modules, is_bound: Arc::default() }
         }
 
         /// The functions as targets of invocations.
@@ -87,7 +91,11 @@ mod with {
                 return Ok(());
             }
             let loopback = Ipv4Addr::LOCALHOST.to_string();
-            let hosts = if flags.listen_addresses.is_empty() { vec![loopback] } else { flags.listen_addresses.clone() };
+            let hosts = match flags.functions.listen_address.as_str() {
+                "" if flags.listen_addresses.is_empty() => vec![loopback],
+                "" => flags.listen_addresses.clone(),
+                address => vec![address.to_owned()],
+            };
             for host in &hosts {
                 let failed = |error| format!("failed to start the functions' server: {error}");
                 let bound = reserved.bind(host, flags.functions.port.unwrap_or(port)).await.map_err(failed)?;
@@ -109,14 +117,22 @@ mod with {
         /// Brings installed functions back, and listens for those who manage them.
         pub async fn manage(&self, process: &Process) -> Result<(), Fatal> {
             let flags = &process.flags.functions;
-            for function in self.store(process).functions() {
-                self.functions.install(function).await;
+            for installed in self.store(process).functions() {
+                self.functions.install(installed).await;
             }
-            let Some(port) = flags.admin_port else { return Ok(()) };
-            let bound = bind_tcp(&flags.admin_listen_address, port).await;
-            let bound = bound.map_err(|error| format!("failed to start the server for managing functions: {error}"))?;
-            tracing::info!(target: SCOPE, "Functions are managed on {}:{}", flags.admin_listen_address, bound.port());
-            process.accept(bound, http_protocol(&process.flags), process.functions_admin.clone());
+            self.modules.sweep(&self.functions);
+            let failed = |error| format!("failed to start the server for managing functions: {error}");
+            if let Some(path) = &flags.admin_socket {
+                let bound = bind_private_unix(path).map_err(failed)?;
+                tracing::info!(target: SCOPE, "Functions are managed on {}", path.display());
+                process.accept(bound, http_protocol(&process.flags), process.functions_admin.clone());
+            }
+            if let Some(port) = flags.admin_port {
+                let bound = bind_tcp(&flags.admin_listen_address, port).await.map_err(failed)?;
+                let (host, port) = (&flags.admin_listen_address, bound.port());
+                tracing::info!(target: SCOPE, "Functions are managed on {host}:{port}");
+                process.accept(bound, http_protocol(&process.flags), process.functions_admin.clone());
+            }
             Ok(())
         }
 
@@ -127,7 +143,12 @@ mod with {
         /// Puts this generation's services behind the ports.
         pub fn put(&self, process: &Process, settings: &stack::Settings) {
             process.functions.put(stack::functions(settings, FunctionsApi(self.functions.clone())));
-            let admin = AdminApi { functions: self.functions.clone(), store: self.store(process) };
+            let admin = AdminApi {
+                functions: self.functions.clone(),
+                store: self.store(process),
+                modules: self.modules.clone(),
+                drain: process.drain.subscribe(),
+            };
             process.functions_admin.put(stack::functions_admin(settings, admin));
         }
 
@@ -154,6 +175,7 @@ mod without {
     use std::sync::Arc;
 
     use crate::blocks::{Shared, invoke};
+    use crate::cli::Flags;
     use crate::config::Resources;
     use crate::inbound::Inbound;
     use crate::lifecycle::loader::Loader;
@@ -168,7 +190,7 @@ mod without {
     pub struct Served;
 
     impl Served {
-        pub fn new(_shared: &Shared, _loader: &Loader) -> Self {
+        pub fn new(_shared: &Shared, _loader: &Loader, _flags: &Flags) -> Self {
             Self
         }
 

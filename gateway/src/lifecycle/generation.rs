@@ -99,7 +99,7 @@ impl Generation {
         let listeners = Listeners::bind(flags, &mut reserved).await?.with_metrics(metrics_port);
         // This makes the name known, and calls may come at once: after all that takes time.
         let resolver = resolver::build(process, &configuration, instance).await;
-        let functions = Served::new(&shared, &loader);
+        let functions = Served::new(&shared, &loader, &process.flags);
         let mut generation =
             Self::build(process, configuration, shared, loader, resources, resolver, channel, app_pipeline, functions)
                 .await?;

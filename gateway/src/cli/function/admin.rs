@@ -1,9 +1,11 @@
-//! Functions at a running gateway, through its port for managing them (`--functions-admin-port`).
+//! Functions at a running gateway, through its port or socket for managing them (`--functions-admin-port`,
+//! `--functions-admin-socket`).
 
 use std::fmt::Write;
 
 use clap::Args;
-use reqwest::{Method, Url};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Response, Url};
 use serde_json::{Value, json};
 
 use super::invoke::causes;
@@ -16,7 +18,7 @@ const TOKEN: &str = "DAPR_API_TOKEN";
 
 #[derive(Debug, Args)]
 pub struct ListOptions {
-    /// Where the gateway's functions are managed, such as http://localhost:3502
+    /// Where the gateway's functions are managed: http://localhost:3502, or unix:///run/ottavo/admin.sock
     #[arg(long, value_name = "URL")]
     admin: Url,
     /// Print what the gateway answers, as JSON
@@ -34,36 +36,36 @@ pub fn list(options: &ListOptions) -> Outcome {
     Ok(())
 }
 
-/// Installs a function, in the place of the one of its name if there is one; gives its state in words.
-///
-/// The module is read where it is: the gateway must see the same files, and takes what is built there later.
-pub async fn deploy(address: &Url, project: &Project) -> Outcome<String> {
-    let module = std::path::absolute(project.module()?).map_err(|error| project.failure(&error.to_string()))?;
+/// Installs a function, or puts it in the place of the one of its name, which serves until the new one can; gives its
+/// state in words.
+pub async fn deploy(address: &Url, project: &Project, module: &[u8]) -> Outcome<String> {
+    let brought = send(address, Method::PUT, "/wasm/modules", Some(("application/wasm", module.to_vec()))).await?;
     let mut spec = project.document.get("spec").cloned().unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
         spec.shift_remove("build");
-        spec.insert("module".to_owned(), json!(format!("file://{}", module.display())));
+        spec.insert("module".to_owned(), json!(text(&json(brought).await?, "module")));
     }
-    let name = project.name.as_str();
-    if find(address, name).await?.is_some() {
-        ask(address, Method::POST, "/wasm/uninstall", Some(json!({ "name": name }))).await?;
-    }
-    ask(address, Method::POST, "/wasm/install", Some(json!({ "name": name, "spec": spec }))).await?;
-    let found = find(address, name).await?;
-    let found = found.ok_or_else(|| Failure::new(format!("{address} has forgotten {name} again: its log says why")))?;
-    match found.get("error").and_then(Value::as_str) {
-        Some(error) => Err(Failure::new(format!("{name} is installed, but cannot be called: {error}"))),
-        None => Ok(text(&found, "status")),
+    let path = format!("/wasm/functions/{}", utf8_percent_encode(&project.name, NON_ALPHANUMERIC));
+    let answer = ask(address, Method::PUT, &path, Some(json!({ "spec": spec }))).await?;
+    Ok(text(&answer, "status"))
+}
+
+/// Prints the lines that a function writes from now on, until it is removed.
+pub async fn follow(address: &Url, name: &str) -> Outcome {
+    let path = format!("/wasm/functions/{}/logs", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let mut response = send(address, Method::GET, &path, None).await?;
+    loop {
+        match response.chunk().await {
+            Ok(Some(lines)) => print(&String::from_utf8_lossy(&lines)),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(Failure::new(format!("{address} has hung up: {}", causes(&error)))),
+        }
     }
 }
 
 /// Takes a function away.
 pub async fn remove(address: &Url, name: &str) -> Outcome {
     ask(address, Method::POST, "/wasm/uninstall", Some(json!({ "name": name }))).await.map(|_| ())
-}
-
-async fn find(address: &Url, name: &str) -> Outcome<Option<Value>> {
-    Ok(functions(address).await?.into_iter().find(|function| text(function, "name") == name))
 }
 
 async fn functions(address: &Url) -> Outcome<Vec<Value>> {
@@ -77,29 +79,49 @@ async fn functions(address: &Url) -> Outcome<Vec<Value>> {
 /// Sends a request; gives the answer's JSON.
 ///
 /// # Errors
-/// No answer, or the gateway's own words.
+/// As [`send`].
 async fn ask(address: &Url, method: Method, path: &str, body: Option<Value>) -> Outcome<Value> {
+    let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
+    json(send(address, method, path, body).await?).await
+}
+
+async fn json(response: Response) -> Outcome<Value> {
+    let body = response.bytes().await.map_err(|error| Failure::new(format!("no whole answer: {}", causes(&error))))?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// Sends a request with a body and its type.
+///
+/// # Errors
+/// No answer, or the gateway's own words.
+async fn send(address: &Url, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Response> {
     let failed = |error: &str| {
         Failure::new(format!(
-            "no answer of {address}: {error}: a gateway manages functions where --functions-admin-port says"
+            "no answer of {address}: {error}: a gateway manages functions where --functions-admin-port or \
+             --functions-admin-socket says"
         ))
     };
-    let url = address.join(path).map_err(|error| failed(&error.to_string()))?;
-    let client = reqwest::Client::builder().no_proxy().build().map_err(|error| failed(&causes(&error)))?;
+    let client = reqwest::Client::builder().no_proxy();
+    let (client, url) = match address.scheme() {
+        "unix" => (client.unix_socket(address.path()), Url::parse(&format!("http://localhost{path}"))),
+        _ => (client, address.join(path)),
+    };
+    let url = url.map_err(|error| failed(&error.to_string()))?;
+    let client = client.build().map_err(|error| failed(&causes(&error)))?;
     let mut request = client.request(method, url);
     if let Ok(token) = std::env::var(TOKEN) {
         request = request.header(TOKEN_HEADER, token);
     }
-    if let Some(body) = body {
-        request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.to_string());
+    if let Some((kind, body)) = body {
+        request = request.header(reqwest::header::CONTENT_TYPE, kind).body(body);
     }
     let response = request.send().await.map_err(|error| failed(&causes(&error)))?;
     let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
     let body = response.bytes().await.map_err(|error| failed(&causes(&error)))?;
     let answer = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-    if status.is_success() {
-        return Ok(answer);
-    }
     let said = ["error", "message"].into_iter().find_map(|field| answer.get(field)).and_then(Value::as_str);
     let said = said.map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
     Err(Failure::new(format!("{address} refuses: {status}: {said}")))

@@ -25,7 +25,8 @@ pub struct Options {
     /// Put it into a folder of resources, as NAME.yaml and NAME.wasm
     #[arg(long, value_name = "FOLDER", required_unless_present_any = ["admin", "kubernetes"])]
     to: Option<PathBuf>,
-    /// Install it at a running gateway, or put it in the place of the one of its name
+    /// Install it at a running gateway, or put it in the place of the one of its name, which serves until the new one
+    /// can: http://localhost:3502, or unix:///run/ottavo/admin.sock
     #[arg(long, value_name = "URL")]
     admin: Option<Url>,
     /// Print what Kubernetes needs: a gateway with this function, as ConfigMap, Deployment and Service
@@ -68,7 +69,7 @@ pub fn run(options: &Options) -> Outcome {
         print_line(&format!("{} is in {}", project.name, folder.display()));
     }
     if let Some(address) = &options.admin {
-        let status = runtime()?.block_on(admin::deploy(address, &project))?;
+        let status = runtime()?.block_on(admin::deploy(address, &project, look.bytes()))?;
         print_line(&format!("{} is at {address}: {status}", project.name));
     }
     Ok(())

@@ -1,18 +1,20 @@
-//! `ottavo function logs`: what functions have written, out of a gateway's log.
+//! `ottavo function logs`: what functions have written, out of a gateway's log, or as they write it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use reqwest::Url;
 use serde_json::Value;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, admin, runtime};
 
 pub const NOTES: &str = "\
 Functions write into the log of their gateway. This takes their lines out of it, of either form
-(--log-as-json or not).
+(--log-as-json or not). With --admin it shows what a function writes from now on.
 
 Examples:
+  ottavo function logs greeter --admin unix:///run/ottavo/admin.sock
   ottavo function logs greeter --file ottavo.log
   journalctl -u ottavo@shop -o cat -f | ottavo function logs
   kubectl logs -f shop -c ottavo | ottavo function logs greeter";
@@ -28,9 +30,15 @@ pub struct Options {
     /// Log of the gateway [default: the standard input]
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Follow the function at a running gateway: http://localhost:3502, or unix:///run/ottavo/admin.sock
+    #[arg(long, value_name = "URL", requires = "name", conflicts_with = "file")]
+    admin: Option<Url>,
 }
 
 pub fn run(options: &Options) -> Outcome {
+    if let (Some(address), Some(name)) = (&options.admin, &options.name) {
+        return runtime()?.block_on(admin::follow(address, name));
+    }
     let input: Box<dyn Read> = match &options.file {
         None => Box::new(std::io::stdin()),
         Some(path) => {
