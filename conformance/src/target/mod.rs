@@ -16,17 +16,30 @@ use std::path::{Path, PathBuf};
 ///
 /// When there is none: `cargo build -p gateway` makes it.
 pub fn ottavo() -> PathBuf {
+    built("OTTAVO_BIN", "ottavo", "gateway")
+}
+
+/// containerd's shim: `OTTAVO_SHIM_BIN`, or the one beside the running test or program.
+///
+/// # Panics
+///
+/// When there is none: `cargo build -p ottavo-shim` makes it.
+pub fn shim() -> PathBuf {
+    built("OTTAVO_SHIM_BIN", "containerd-shim-ottavo-v2", "ottavo-shim")
+}
+
+fn built(variable: &str, name: &str, package: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a program has a path");
-    let binary = std::env::var_os("OTTAVO_BIN").map_or_else(
+    let binary = std::env::var_os(variable).map_or_else(
         || {
             // `target/<profile>/deps/test` and `target/<profile>/conformance`.
             let folder = own.parent().expect("a program is in a folder");
             let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
-            folder.join("ottavo")
+            folder.join(name)
         },
         PathBuf::from,
     );
-    assert!(binary.exists(), "{} is missing: cargo build -p gateway makes it", binary.display());
+    assert!(binary.exists(), "{} is missing: cargo build -p {package} makes it", binary.display());
     binary
 }
 
