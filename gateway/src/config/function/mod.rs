@@ -176,6 +176,10 @@ mod tests {
     fn a_module_is_enough() {
         let function = read("  module: hello.wasm\n").unwrap();
         assert_eq!(function.module_file(), Some(Path::new("/etc/functions/hello.wasm")));
+        for module in ["file://hello.wasm", "file:///etc/functions/hello.wasm"] {
+            let function = read(&format!("  module: {module}\n")).unwrap();
+            assert_eq!(function.module_file(), Some(Path::new("/etc/functions/hello.wasm")), "{module}");
+        }
         assert_eq!((function.instances.min, function.limits.memory), (0, 64 << 20));
         assert_eq!(function.handler, None);
         assert_eq!(function.vm.id, "hello");

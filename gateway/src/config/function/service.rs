@@ -49,6 +49,10 @@ pub fn read(file: &Path, document: &Value) -> Service {
     };
     for (name, spec) in members(&mut document, "functions") {
         let failed = |error: String| format!("{}: functions.{name}: {error}", file.display());
+        if name.is_empty() {
+            service.errors.push(failed("a function has no name".into()));
+            continue;
+        }
         let read = decode::<FunctionSpec>(spec).map_err(|error| error.to_string());
         match read.and_then(|spec| spec.resolve(&name, file)) {
             Ok(function) => service.functions.push(function),
@@ -78,6 +82,14 @@ pub fn read(file: &Path, document: &Value) -> Service {
 mod tests {
     use super::*;
     use crate::config::yaml;
+
+    #[test]
+    fn a_function_without_a_name_is_none() {
+        let file = Path::new("/f/functions.yaml");
+        let service = read(file, &yaml::parse("functions: {'': {module: a.wasm}, b: {module: b.wasm}}").unwrap());
+        assert_eq!((service.functions.len(), service.functions[0].name.as_str()), (1, "b"));
+        assert_eq!(service.errors, ["/f/functions.yaml: functions.: a function has no name"]);
+    }
 
     #[test]
     fn a_file_declares_several_functions_and_groups_of_them() {

@@ -165,17 +165,21 @@ impl FunctionSpec {
     }
 }
 
-/// The module's place as a URL; a path is relative to the folder of the manifest.
+/// The module's place as a URL; a path, with `file://` before it or without, is relative to the folder of the manifest.
 fn module(given: &str, file: &Path) -> Result<String, String> {
     if given.is_empty() {
         return Err("module is missing: it is the path of a .wasm file, or an http, https or oci URL".into());
     }
-    let url = if given.contains("://") {
-        given.to_owned()
-    } else {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let path = folder.join(given);
-        format!("file://{}", std::path::absolute(&path).unwrap_or(path).display())
+    let path = match given.strip_prefix("file://") {
+        Some(path) => Some(path),
+        None => (!given.contains("://")).then_some(given),
+    };
+    let url = match path {
+        None => given.to_owned(),
+        Some(path) => {
+            let path = file.parent().unwrap_or(Path::new(".")).join(path);
+            format!("file://{}", std::path::absolute(&path).unwrap_or(path).display())
+        }
     };
     Source::parse(&url).map_err(|error| format!("module: {error}"))?;
     Ok(url)
