@@ -1,4 +1,4 @@
-//! The hottest paths, each set up around sidecars that are started in any way.
+//! The four hottest paths, each set up around sidecars that are started in any way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Method;
 use proto_dapr::runtime::GetStateRequest;
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::app::{App, Settings};
 use crate::bench::generator::{self, Pace, Plan, Target, Work};
-use crate::guests;
-use crate::target::{Builder as SidecarBuilder, Sidecar, free_ports};
+use crate::target::{Builder as SidecarBuilder, Sidecar};
 
 const STORE: &str = "apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -39,8 +37,6 @@ pub enum HotPath {
     StateGetGrpc,
     /// 1 KB published over HTTP and delivered to an application.
     PublishHttp,
-    /// A function sends 1 KB back over HTTP: a proxy-wasm guest of a pool.
-    FunctionHttp,
 }
 
 /// A path that is set up.
@@ -53,13 +49,11 @@ pub struct Running<S> {
     delivers: bool,
     _app: App,
     _runtime: Runtime,
-    _folder: TempDir,
 }
 
 impl HotPath {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::InvokeHttp, Self::StateGetHttp, Self::StateGetGrpc, Self::PublishHttp, Self::FunctionHttp];
+    pub const ALL: [Self; 4] = [Self::InvokeHttp, Self::StateGetHttp, Self::StateGetGrpc, Self::PublishHttp];
 
     /// As in the file of bounds.
     pub fn name(self) -> &'static str {
@@ -68,7 +62,6 @@ impl HotPath {
             Self::StateGetHttp => "state get, HTTP",
             Self::StateGetGrpc => "state get, gRPC",
             Self::PublishHttp => "publish to delivery, HTTP",
-            Self::FunctionHttp => "function, HTTP",
         }
     }
 
@@ -82,7 +75,6 @@ impl HotPath {
         let runtime = Builder::new_multi_thread().worker_threads(1).on_thread_start(on_thread).enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let received = Arc::new(AtomicU64::new(0));
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let delivers = self == Self::PublishHttp;
         let subscription = ("broker".to_owned(), "topic".to_owned());
         let settings = Settings {
@@ -123,16 +115,6 @@ impl HotPath {
                     (grpc, Work::grpc("/dapr.proto.runtime.v1.Dapr/GetState", &message))
                 }
             }
-            Self::FunctionHttp => {
-                let echo = guests::on_body("(call $show (call $body))");
-                let manifest = guests::function(folder.path(), "echo", &echo, "  triggers: [{http: {path: /echo}}]\n");
-                let [port] = free_ports();
-                let builder = builder("function").resource(manifest);
-                let builder = builder.argument("--functions-port").argument(port.to_string());
-                // Under valgrind there is no address space for many.
-                add(builder.environment("OTTAVO_WASM_INSTANCES", "8"));
-                (port, Work::http1(Method::POST, "/echo", text.into()))
-            }
             Self::PublishHttp => {
                 let (http, _) = add(builder("publish").resource(BROKER).app(app.port, "http"));
                 let body = format!(r#"{{"number":1,"text":"{text}"}}"#);
@@ -140,7 +122,7 @@ impl HotPath {
             }
         };
         (work.connections, work.streams) = (1, work.streams.min(1));
-        Running { _folder: folder, sidecars, work, port, received, delivers, _app: app, _runtime: runtime }
+        Running { sidecars, work, port, received, delivers, _app: app, _runtime: runtime }
     }
 }
 

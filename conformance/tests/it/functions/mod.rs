@@ -2,6 +2,9 @@
 
 mod admin;
 mod layotto;
+mod limits;
+mod reach;
+mod reload;
 mod requests;
 mod triggers;
 
