@@ -169,7 +169,7 @@ fn control(kind: Kind, work: &Work) -> Running {
     Running {
         ids: vec![control.id()],
         drive: Box::new(move |time| {
-            let _kept = &folder;
+            let _kept = (&control, &folder);
             closed_loop::run(&work, control.port, time)
         }),
     }
