@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -125,21 +125,24 @@ impl Gateway {
         self.is_trusted
     }
 
-    /// Puts a function with its module to the gateway; what the gateway knows of it then.
+    /// Uploads a module; how a spec names it.
+    ///
+    /// # Errors
+    /// No answer, or why it is not taken.
+    pub async fn bring(&self, module: Vec<u8>) -> Result<Value, Failure> {
+        let mut brought = self.ask(Method::PUT, "/wasm/modules", module.into(), COMPILE).await?;
+        Ok(brought.get_mut("module").map(Value::take).unwrap_or_default())
+    }
+
+    /// Puts a function of an uploaded module to the gateway.
     ///
     /// # Errors
     /// No answer, or why it cannot be.
-    pub async fn put(
-        &self,
-        record: &Record,
-        module: Vec<u8>,
-        spec: &serde_json::Map<String, Value>,
-    ) -> Result<Value, Failure> {
-        let brought = self.ask(Method::PUT, "/wasm/modules", module.into(), COMPILE).await?;
+    pub async fn put(&self, record: &Record, module: Value, spec: &Map<String, Value>) -> Result<(), Failure> {
         let mut spec = spec.clone();
-        spec.insert("module".into(), brought.get("module").cloned().unwrap_or_default());
+        spec.insert("module".into(), module);
         let body = json!({ "spec": spec, "owner": record.owner }).to_string();
-        self.ask(Method::PUT, &path(&record.name), body.into(), COMPILE).await
+        self.ask(Method::PUT, &path(&record.name), body.into(), COMPILE).await.map(drop)
     }
 
     /// What the gateway knows of a function.

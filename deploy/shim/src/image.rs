@@ -2,7 +2,7 @@
 //! file of a bounded length.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,9 @@ impl Module {
     /// # Errors
     /// It cannot be read, or is too long.
     pub fn read(&self) -> Result<Vec<u8>, String> {
-        let file = self.file.try_clone().map_err(|error| format!("{}: {error}", self.path.display()))?;
+        let failed = |error| format!("{} of the image: {error}", self.path.display());
+        let mut file = self.file.try_clone().map_err(failed)?;
+        file.rewind().map_err(failed)?;
         read(file, &self.path, MODULE)
     }
 }
@@ -153,6 +155,11 @@ mod tests {
         let other = image.module(&words(&["app/other.wasm"]), "/").unwrap();
         assert_eq!(image.manifest(&other).unwrap().as_deref(), Some("config: x"));
         let main = image.module(&[], "/").unwrap();
+        assert_eq!(
+            (main.read().unwrap(), main.read().unwrap()),
+            (b"main".to_vec(), b"main".to_vec()),
+            "again and again"
+        );
         assert_eq!(image.manifest(&main).unwrap(), None);
         let missing = found(&image, &["missing.wasm"], "/").unwrap_err();
         assert_eq!(missing, "the module /missing.wasm of the image: No such file or directory (os error 2)");

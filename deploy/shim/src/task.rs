@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::bundle::{Resources, Spec};
 use crate::events::Events;
 use crate::function::Plan;
-use crate::gateway::Gateway;
+use crate::gateway::{Failure, Gateway};
 use crate::output::Output;
 use crate::record::Record;
 use crate::{cri, error, manifest, mounts};
@@ -134,30 +134,35 @@ impl Task {
         if self.status() != Status::Created {
             return Err(error::wrong_state(format!("the container {} was started before", self.id)));
         }
-        let outputs = lock(&self.outputs).take();
-        if let Some(plan) = &self.plan {
-            let lines = self.install(plan).await.inspect_err(|_| {
-                *lock(&self.outputs) = None;
-            })?;
-            let (task, outputs) = (self.clone(), outputs.unwrap_or(Outputs::NONE));
-            *lock(&self.follower) = Some(tokio::spawn(async move { task.follow(lines, outputs).await }));
-        } else {
-            *lock(&self.outputs) = outputs;
-        }
+        let Some(plan) = &self.plan else {
+            self.status.send_replace(Status::Running);
+            return Ok(());
+        };
+        let lines = self.install(plan).await?;
         self.status.send_replace(Status::Running);
+        let outputs = lock(&self.outputs).take().unwrap_or(Outputs::NONE);
+        let task = self.clone();
+        *lock(&self.follower) = Some(tokio::spawn(async move { task.follow(lines, outputs).await }));
         Ok(())
     }
 
     async fn install(&self, plan: &Plan) -> ttrpc::Result<Option<Incoming>> {
+        let Plan { record, gateway, .. } = plan;
+        let failed = |failure: &Failure| {
+            crate::log(&format!("the function {} does not start: {failure}", record.name));
+            error::gateway(failure)
+        };
         let module = plan.module.read().map_err(error::invalid)?;
-        // First of all: whatever becomes of this process, the function will be taken away.
-        plan.record.write(&self.bundle).map_err(error::invalid)?;
-        if let Err(failure) = plan.gateway.put(&plan.record, module, &plan.spec).await {
-            crate::log(&format!("the function {} does not start: {failure}", plan.record.name));
-            return Err(error::gateway(&failure));
+        let module = gateway.bring(module).await.map_err(|failure| failed(&failure))?;
+        // From here on, whatever becomes of this process, the function will be taken away.
+        record.write(&self.bundle).map_err(error::invalid)?;
+        if let Err(failure) = gateway.put(record, module, &plan.spec).await {
+            if matches!(failure, Failure::Refused { .. }) {
+                Record::remove(&self.bundle);
+            }
+            return Err(failed(&failure));
         }
-        // Its first lines must not be missed.
-        Ok(plan.gateway.follow(&plan.record).await.ok())
+        Ok(gateway.follow(record).await.ok())
     }
 
     /// Copies the function's lines until the end, which is here when the function is gone.
@@ -286,8 +291,11 @@ impl Task {
         let mut spec = plan.spec.clone();
         manifest::limit_memory(&mut spec, resources);
         let module = plan.module.read().map_err(error::invalid)?;
-        let put = plan.gateway.put(&plan.record, module, &spec).await;
-        put.map(drop).map_err(|failure| error::gateway(&failure))
+        let put = async {
+            let module = plan.gateway.bring(module).await?;
+            plan.gateway.put(&plan.record, module, &spec).await
+        };
+        put.await.map_err(|failure| error::gateway(&failure))
     }
 }
 
