@@ -85,14 +85,14 @@ fn a_module_that_is_none_fails_the_start_with_the_gateways_words() {
     assert!(complaint.contains("the function bad cannot be made ready: "), "{complaint}");
     assert_eq!(node.functions(), [""; 0]);
     // `ctr` leaves to its user what did not start in the background.
-    node.ctr(&["task", "delete", "bad"]);
+    node.ctr(&["task", "delete", "--force", "bad"]);
     assert_eq!(node.task("bad"), None);
     node.ctr(&["container", "delete", "bad"]);
     // Another mistake is found before anything is put to the gateway.
-    node.import("test.local/empty:1", &[("readme.txt", b"nothing here")]);
-    let words = node.run_words("test.local/empty:1", "empty", &[]);
+    let mut words = node.run_words(IMAGE, "missing", &[]);
+    words.push("missing.wasm".into());
     let complaint = node.complaint(&words.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(complaint.contains("the image has no module"), "{complaint}");
+    assert!(complaint.contains("the module /missing.wasm of the image: No such file"), "{complaint}");
 }
 
 #[test]
@@ -130,6 +130,48 @@ fn two_containers_of_one_image_are_two_functions_and_outlive_the_gateways_restar
     node.wait_for("the first is gone", || node.functions() == ["two"]);
     assert_eq!(node.call("two").0, 200);
     assert_eq!(node.task("two").expect("a task").1, "RUNNING");
+}
+
+#[test]
+fn a_restart_of_containerd_is_not_the_containers() {
+    let mut node = Node::start();
+    node.import(IMAGE, &[("main.wasm", &greeter("hello"))]);
+    node.run(IMAGE, "steady", &[]);
+    node.restart_containerd();
+    assert_eq!(node.call("steady").0, 200);
+    assert_eq!(node.task("steady").expect("a task").1, "RUNNING");
+    node.ctr(&["task", "kill", "steady"]);
+    node.wait_for("it has ended", || node.task("steady").is_some_and(|(_, status)| status == "STOPPED"));
+    assert_eq!(exit_code(&node, "steady"), Some(143));
+    assert_eq!(node.functions(), [""; 0]);
+}
+
+#[test]
+fn without_a_gateway_the_start_fails_and_leaves_nothing_that_would_wait_for_one() {
+    let mut node = Node::start();
+    node.import(IMAGE, &[("main.wasm", &greeter("hello"))]);
+    node.gateway.stop();
+    let words = node.run_words(IMAGE, "alone", &[]);
+    let complaint = node.complaint(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(complaint.contains("no answer of the gateway at unix:///"), "{complaint}");
+    node.ctr(&["task", "delete", "--force", "alone"]);
+    assert_eq!(node.task("alone"), None);
+}
+
+#[test]
+fn a_container_is_not_deleted_before_its_function_can_be_taken_away() {
+    let mut node = Node::start();
+    node.import(IMAGE, &[("main.wasm", &greeter("hello"))]);
+    node.run(IMAGE, "late", &[]);
+    node.gateway.stop();
+    node.ctr(&["task", "kill", "late"]);
+    node.wait_for("it has ended", || node.task("late").is_some_and(|(_, status)| status == "STOPPED"));
+    let complaint = node.complaint(&["task", "delete", "late"]);
+    assert!(complaint.contains("the function late may still be at its gateway: no answer"), "{complaint}");
+    node.gateway.run();
+    assert_eq!(node.functions(), ["late"], "the gateway keeps what nobody could take away");
+    assert_eq!(exit_code(&node, "late"), Some(143));
+    assert_eq!(node.functions(), [""; 0]);
 }
 
 #[test]

@@ -47,19 +47,15 @@ impl Node {
             path("containerd.sock")
         );
         std::fs::write(path("config.toml"), config).expect("a fresh folder");
-        let programs = shim().parent().expect("a program is in a folder").to_string_lossy().into_owned();
-        let mut command = Command::new("containerd");
-        command.args(["--config", &path("config.toml")]);
-        command.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()));
-        command.env("OTTAVO_ADMIN", format!("unix://{}", path("admin.sock")));
-        let containerd = Process::start(command, Path::new(&path("containerd.log")));
-        let mut node = Self { gateway, port, containerd, folder };
-        let address = node.address();
-        node.containerd.wait_until("its API", PATIENCE, || {
-            let version = Command::new("ctr").args(["--address", &address, "version"]).output();
-            version.is_ok_and(|output| output.status.success())
-        });
-        node
+        let containerd = containerd(folder.path());
+        Self { gateway, port, containerd, folder }
+    }
+
+    /// Ends containerd, and starts it again; shims go on meanwhile.
+    pub fn restart_containerd(&mut self) {
+        self.containerd.terminate();
+        self.containerd.wait(PATIENCE);
+        self.containerd = containerd(self.folder.path());
     }
 
     fn address(&self) -> String {
@@ -173,6 +169,22 @@ impl Node {
     pub fn logs(&self) -> String {
         format!("-- gateway\n{}\n-- containerd\n{}", self.gateway.log(), self.containerd.log())
     }
+}
+
+/// containerd with what [`Node::start`] has put into `folder`.
+fn containerd(folder: &Path) -> Process {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let programs = shim().parent().expect("a program is in a folder").to_string_lossy().into_owned();
+    let mut command = Command::new("containerd");
+    command.args(["--config", &path("config.toml")]);
+    command.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()));
+    command.env("OTTAVO_ADMIN", format!("unix://{}", path("admin.sock")));
+    let mut containerd = Process::start(command, Path::new(&path("containerd.log")));
+    containerd.wait_until("its API", PATIENCE, || {
+        let version = Command::new("ctr").args(["--address", &path("containerd.sock"), "version"]).output();
+        version.is_ok_and(|output| output.status.success())
+    });
+    containerd
 }
 
 impl Drop for Node {
