@@ -3,7 +3,7 @@
 //! Modules in the order in which they may use each other; `tests/it/tidy.rs` holds it: `cli lifecycle`, then
 //! `server layers http grpc functions guest`, `runtime catalog`, `blocks inbound`, `resiliency app pipeline loaded
 //! client`, and at the bottom `operation error json body query sniff telemetry config
-//! workers coalesce`.
+//! workers memory coalesce`.
 
 pub mod app;
 pub mod blocks;
@@ -26,6 +26,7 @@ pub mod json;
 pub mod layers;
 pub mod lifecycle;
 pub mod loaded;
+mod memory;
 mod merged;
 pub mod operation;
 pub mod pipeline;

@@ -27,7 +27,6 @@ mod shared;
 pub mod sidecar;
 pub mod source;
 mod store;
-#[cfg(feature = "testkit")]
 pub mod testkit;
 mod ticker;
 mod turns;

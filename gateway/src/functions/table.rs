@@ -160,7 +160,7 @@ mod tests {
     use crate::config::yaml;
 
     fn slot(name: &str, spec: &str) -> Arc<Slot> {
-        let text = format!("metadata: {{name: {name}}}\nspec: {{module: a.wasm, {spec}}}\n");
+        let text = format!("metadata: {{name: \"{name}\"}}\nspec: {{module: a.wasm, {spec}}}\n");
         Arc::new(Slot::new(Function::read(Path::new("/f/a.yaml"), &yaml::parse(&text).unwrap()).unwrap(), None))
     }
 

@@ -14,6 +14,7 @@ use crate::blocks::sidecar::{RUNTIME_VERSION, Readiness, Stop};
 use crate::cli::Flags;
 use crate::cli::flags::Mode;
 use crate::cli::run::child::{Child, exit_code};
+use crate::memory;
 use crate::server::{Bound, Http, OVERLOAD_DELAY, Overload, Reserved, ServeConnection, Swap};
 use crate::workers::Workers;
 
@@ -33,6 +34,9 @@ use listeners::Listeners;
 use signals::{Asked, Signals};
 
 pub(crate) const SCOPE: &str = "dapr.runtime";
+
+/// After that a sidecar that has started has its first requests behind it.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// The time that HTTP and gRPC connections get to finish what they have.
 const SERVER_DRAIN: Duration = Duration::from_secs(10);
@@ -147,6 +151,12 @@ pub async fn run(flags: Flags, workers: Workers, companion: Companion) -> Result
     process.readiness.set("runtime", true);
     tracing::info!(target: SCOPE, "dapr initialized. Status: Running. Init Elapsed {}ms", started.elapsed().as_millis());
     start_pages::release();
+    // What comes right after, of probes and subscriptions, is a part of the start.
+    tokio::spawn(async {
+        tokio::time::sleep(SETTLING).await;
+        start_pages::release();
+        memory::give_back();
+    });
     let mut ended = None;
     loop {
         let asked = tokio::select! {

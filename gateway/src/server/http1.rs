@@ -23,9 +23,13 @@ use super::connection::{Http, ServeConnection};
 use super::prefixed::Prefixed;
 use super::upgraded::{self, Upgraded};
 use crate::body::{Body, BodyError};
+use crate::memory;
 
 /// A connection is idle when it had no request for between once and twice as long.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// When what an idle connection used is given back: together with that of others which are idle by then.
+const LATER: Duration = Duration::from_secs(2);
 
 /// hyper's smallest buffer for a header block.
 const MIN_HEADER_BUFFER: usize = 8192;
@@ -42,10 +46,18 @@ where
         let busy = Box::pin(serve_until_idle(io, &http, first_head.take(), service.clone(), drain.clone()));
         let Some(idle) = busy.await else { return };
         io = idle;
-        let has_more = tokio::select! {
-            biased;
-            has_more = io.has_more() => has_more,
-            () = async { drop(drain.wait_for(|draining| *draining).await) } => false,
+        let mut later = pin!(tokio::time::sleep(LATER));
+        let mut is_later = false;
+        let has_more = loop {
+            tokio::select! {
+                biased;
+                has_more = io.has_more() => break has_more,
+                () = async { drop(drain.wait_for(|draining| *draining).await) } => break false,
+                () = &mut later, if !is_later => {
+                    is_later = true;
+                    memory::give_back();
+                }
+            }
         };
         if !has_more {
             // What the client has not read of the last answer is the kernel's to deliver.

@@ -22,6 +22,7 @@ const ORDER: [&[&str]; 6] = [
         "telemetry",
         "config",
         "workers",
+        "memory",
         "coalesce",
     ],
 ];

@@ -8,5 +8,6 @@ mod http_wasm;
 mod limits;
 mod proxy_wasm;
 mod tck;
+mod testkit;
 mod upstream;
 mod wild;
